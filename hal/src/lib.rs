@@ -1,0 +1,2 @@
+//! hal
+pub mod frame;

@@ -1,0 +1,4 @@
+//! kernel
+pub mod config;
+pub mod io;
+pub mod mode;

@@ -1,0 +1,2 @@
+//! shm-protocol
+pub mod records;
