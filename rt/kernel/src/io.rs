@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 use shm_protocol::records::{AXES_MAX, Cause, Claim, IntentCounters, Verdict};
 
-use crate::config::CLAIMS_PER_TICK_MAX;
+use crate::config::{CLAIMS_PER_TICK_MAX, Config};
 use crate::mode::Mode;
 
 /// Verdicts that one tick can give: an admission for each claim and a final for each of them and
@@ -250,4 +250,36 @@ pub struct Outputs {
     pub verdicts_reserved: usize,
     /// The daemon may leave: a shutdown was asked and nothing is powered.
     pub may_exit: bool,
+}
+
+impl Outputs {
+    /// Outputs for a machine of `config`: no power, nothing decided.
+    pub fn new(config: &Config) -> Outputs {
+        let mut outputs = Outputs {
+            mode: Mode::Disarmed,
+            epoch: 0,
+            axes: ArrayVec::new(),
+            verdicts: ArrayVec::new(),
+            answer: None,
+            counters: IntentCounters::default(),
+            active_intent: 0,
+            operator_has_control: false,
+            interlocks: 0,
+            clear_latches: false,
+            energised: false,
+            verdicts_reserved: 0,
+            may_exit: false,
+        };
+        outputs.clear(config);
+        outputs
+    }
+
+    /// Forgets the last tick: every axis without power, no verdict, no answer.
+    pub(crate) fn clear(&mut self, config: &Config) {
+        self.axes.clear();
+        self.axes.extend(config.axes.iter().map(|_| AxisCommand::default()));
+        self.verdicts.clear();
+        self.answer = None;
+        self.clear_latches = false;
+    }
 }

@@ -1,4 +1,15 @@
-//! kernel
+//! The pure safety kernel: gate, limits, trajectory, mode.
+//!
+//! Promises: one tick is a function of (state, inputs); no clock, no I/O, no allocation, no panic,
+//! no `libm`, so that a recorded run replays bit for bit on any CPU. Forbids: everything else.
+//! See `README.md` for the files from the outside in.
+
 pub mod config;
 pub mod io;
+pub mod kernel;
 pub mod mode;
+
+pub use config::Config;
+pub use io::{Inputs, Outputs};
+pub use kernel::{Begin, Kernel};
+pub use mode::Mode;
