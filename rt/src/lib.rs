@@ -1,1 +1,3 @@
 //! rt
+
+pub mod host;
