@@ -1,0 +1,96 @@
+//! What an operator may ask.
+
+use serde::{Deserialize, Serialize};
+
+/// One line from an operator: `{"id":1,"command":"arm"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Chosen by the sender; the answer carries it back.
+    pub id: u64,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// A command. The guardian's socket takes `estop`, `status` and `fault` only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// Disarmed to Armed; refused with the open interlocks.
+    Arm,
+    /// Controlled stop if moving, then power off.
+    Disarm,
+    /// Controlled stop, latched.
+    Stop,
+    /// The fastest stop that the drives have, latched.
+    Estop,
+    /// Halted to Disarmed, once every axis stands still.
+    Reset,
+    /// Move to the home pose; the planner is locked out until `resume` or the next arming.
+    Home,
+    /// Let the planner have the machine again.
+    Resume,
+    /// Answer with the status.
+    Status,
+    /// Controlled stop, power off, then the process ends.
+    Shutdown,
+    /// Inject a fault, for demonstrations and tests; simulated buses only.
+    Fault {
+        /// Which one.
+        kind: Fault,
+    },
+}
+
+/// A fault to inject into the process that listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fault {
+    /// The control thread computes nothing for this long.
+    StallControl {
+        /// How long, ms, 1 to 60,000.
+        ms: u32,
+    },
+    /// A thread panics.
+    Panic {
+        /// Its name, as `status` shows it under `rt.threads`.
+        thread: String,
+    },
+    /// A thread never leaves its present cycle.
+    Loop {
+        /// Its name, as `status` shows it under `rt.threads`.
+        thread: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_commands_are_words() {
+        let line = serde_json::to_string(&Request { id: 7, command: Command::Estop }).unwrap();
+        assert_eq!(line, r#"{"id":7,"command":"estop"}"#);
+        let back: Request = serde_json::from_str(&line).unwrap();
+        assert_eq!(back, Request { id: 7, command: Command::Estop });
+    }
+
+    #[test]
+    fn faults_carry_their_values() {
+        let command = Command::Fault { kind: Fault::StallControl { ms: 30 } };
+        let line = serde_json::to_string(&Request { id: 1, command: command.clone() }).unwrap();
+        assert_eq!(line, r#"{"id":1,"command":{"fault":{"kind":{"stall-control":{"ms":30}}}}}"#);
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap().command, command);
+    }
+
+    #[test]
+    fn unknown_words_and_keys_are_refused() {
+        for line in [
+            r#"{"id":1,"command":"dance"}"#,
+            r#"{"id":1,"command":"arm","force":true}"#,
+            r#"{"command":"arm"}"#,
+            r#"{"id":-1,"command":"arm"}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(line).is_err(), "{line}");
+        }
+    }
+}

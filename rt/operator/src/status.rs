@@ -1,0 +1,352 @@
+//! What the daemon and the guardian tell of themselves. Times are CLOCK_MONOTONIC, ns.
+//!
+//! Every field derives from something measured or acknowledged, never from what was asked for.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The daemon's state, whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The robot's name.
+    pub robot: String,
+    /// `strict` or `relaxed`: shown wherever a number is.
+    pub profile: String,
+    /// `disarmed`, `arming`, `armed`, `stopping` or `halted`.
+    pub mode: String,
+    /// Why it is stopping or halted, in kebab-case (`operator-stop`, `rt-lost`, ...); else `none`.
+    pub cause: String,
+    /// The cause's axis, bus, thread or interlock bits.
+    pub cause_detail: u32,
+    /// The epoch that intents must carry; every arming and every stop begins a new one.
+    pub epoch: u32,
+    /// When this was taken.
+    pub t_ns: u64,
+    /// Length of a tick, ns.
+    pub period_ns: u64,
+    /// Ticks run.
+    pub ticks: u64,
+    /// Ticks skipped; `elapsed / period == ticks + skipped`.
+    pub skipped: u64,
+    /// Misses against the period, by kind.
+    pub misses: Misses,
+    /// What the misses were put down to.
+    pub miss_causes: MissCauses,
+    /// Wake-up after the tick's nominal start.
+    pub wake_us: Percentiles,
+    /// Computing a tick.
+    pub compute_us: Percentiles,
+    /// From the tick's nominal start to the last bus' setpoints sent.
+    pub send_us: Percentiles,
+    /// The protocol's sums.
+    pub intents: IntentSums,
+    /// An operator has the machine: planners' intents are refused.
+    pub operator_has_control: bool,
+    /// Interlocks open now, by name; empty: arming is possible.
+    pub interlocks: Vec<String>,
+    /// The axes.
+    pub axes: Vec<AxisStatus>,
+    /// The buses.
+    pub buses: Vec<BusStatus>,
+    /// The daemon's threads as the host granted them.
+    pub rt: RtStatus,
+    /// The host.
+    pub host: HostStatus,
+    /// The stops so far, oldest first, bounded by the daemon.
+    pub halts: Vec<Halt>,
+    /// Stop paths switched off by `--disable-stop`.
+    pub stops_disabled: Vec<String>,
+    /// The processes.
+    pub pids: Pids,
+    /// Cognition runs under the daemon's own user: accepted on simulated buses only.
+    pub same_user: bool,
+}
+
+/// The three kinds of miss, counted apart, against the period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misses {
+    /// Woken after the period's end.
+    pub late_wake: u64,
+    /// Woken in time, computed past the period's end.
+    pub late_compute: u64,
+    /// Computed in time, sent past the period's end.
+    pub late_send: u64,
+}
+
+/// What the misses were put down to; they add up to the misses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissCauses {
+    /// The tick's own work.
+    pub own_stage: u64,
+    /// A page fault.
+    pub page_fault: u64,
+    /// The thread was pushed off its CPU.
+    pub involuntary_switch: u64,
+    /// The host took the CPU (steal), or nothing else explains the gap.
+    pub steal: u64,
+    /// The bus was busy or refused a frame.
+    pub bus: u64,
+}
+
+/// A distribution, µs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Median, µs.
+    pub p50: f64,
+    /// 99 percent are below, µs.
+    pub p99: f64,
+    /// 99.9 percent are below, µs.
+    pub p99_9: f64,
+    /// The largest, µs; nothing is removed.
+    pub max: f64,
+}
+
+/// The sums of the protocol. `submitted = accepted + clamped + refused + queued + returned + lost`;
+/// `accepted + clamped = preempted + completed + expired + aborted + active`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentSums {
+    /// Handed in by planners.
+    pub submitted: u64,
+    /// Executed as asked.
+    pub accepted: u64,
+    /// Executed, clamped.
+    pub clamped: u64,
+    /// Refused.
+    pub refused: u64,
+    /// Waiting in the ring.
+    pub queued: u64,
+    /// Given back to the planner: the ring was full.
+    pub returned: u64,
+    /// Lost with an old generation of the planner.
+    pub lost: u64,
+    /// Ended by a later intent.
+    pub preempted: u64,
+    /// Reached their goal.
+    pub completed: u64,
+    /// Ended by their lease.
+    pub expired: u64,
+    /// Ended by a stop.
+    pub aborted: u64,
+    /// Being executed: 0 or 1.
+    pub active: u64,
+}
+
+impl IntentSums {
+    /// Whether both sums hold.
+    pub fn hold(&self) -> bool {
+        let admitted = u128::from(self.accepted) + u128::from(self.clamped);
+        let answered = [self.refused, self.queued, self.returned, self.lost];
+        let ended = [self.preempted, self.completed, self.expired, self.aborted, self.active];
+        let sum = |parts: &[u64]| parts.iter().map(|part| u128::from(*part)).sum::<u128>();
+        u128::from(self.submitted) == admitted + sum(&answered) && admitted == sum(&ended)
+    }
+}
+
+/// One axis.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AxisStatus {
+    /// Its name.
+    pub name: String,
+    /// Measured position, rad (m).
+    #[serde(deserialize_with = "number")]
+    pub position_rad: f64,
+    /// Measured velocity, rad/s (m/s).
+    #[serde(deserialize_with = "number")]
+    pub velocity_rad_s: f64,
+    /// Measured effort, Nm (N).
+    #[serde(deserialize_with = "number")]
+    pub effort_nm: f64,
+    /// Commanded position, rad (m).
+    #[serde(deserialize_with = "number")]
+    pub setpoint_rad: f64,
+    /// The drive's state in kebab-case: `offline`, `configuring`, `ready`, `enabling`, `enabled`,
+    /// `quick-stop`, `fault`, `misconfigured`.
+    pub state: String,
+    /// The drive's error code (CiA 402 603Fh), 0: none.
+    pub fault_code: u16,
+    /// Way travelled since the daemon started, measured, rad (m).
+    #[serde(deserialize_with = "number")]
+    pub travel_rad: f64,
+    /// Position when it was first measured, rad (m).
+    #[serde(deserialize_with = "number")]
+    pub start_rad: f64,
+    /// Position when it was last measured, rad (m).
+    #[serde(deserialize_with = "number")]
+    pub end_rad: f64,
+}
+
+/// One bus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BusStatus {
+    /// Its name.
+    pub name: String,
+    /// Worst-case load as computed from the robot file, percent.
+    pub load_percent: f64,
+    /// `error-active`, `error-warning`, `error-passive`, `bus-off` or `down`.
+    pub state: String,
+}
+
+/// The daemon's threads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RtStatus {
+    /// One entry a thread.
+    pub threads: Vec<ThreadStatus>,
+}
+
+/// One thread as read back from the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadStatus {
+    /// Its name: `control`, `bus-<bus>`, `deadline`, `housekeeping`, `guardian`.
+    pub name: String,
+    /// `SCHED_FIFO`, `SCHED_OTHER`, ...
+    pub policy: String,
+    /// Its priority under that policy, 0 for `SCHED_OTHER`.
+    pub priority: i32,
+    /// The only CPU that it may run on; absent where it may run on several.
+    pub cpu: Option<usize>,
+    /// All of the process' memory is locked.
+    pub locked: bool,
+    /// Its thread id.
+    #[serde(default)]
+    pub tid: i32,
+}
+
+/// What the host grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostStatus {
+    /// Everything that was asked for in real time was granted.
+    pub realtime: bool,
+    /// What was not, each with the command that mends it.
+    pub warnings: Vec<String>,
+}
+
+/// One stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// Why, in kebab-case as in [`Status::cause`].
+    pub cause: String,
+    /// The cause's axis, bus, thread or bits.
+    pub detail: u32,
+    /// When it was latched, CLOCK_MONOTONIC ns.
+    pub t_ns: u64,
+}
+
+/// Process ids, as the kernel gave them for the peers' sockets; absent: not connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pids {
+    /// The daemon.
+    pub rt: Option<i32>,
+    /// The guardian.
+    pub guardian: Option<i32>,
+    /// The planner.
+    pub cognition: Option<i32>,
+}
+
+/// The guardian's state, whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GuardianStatus {
+    /// The robot's name.
+    pub robot: String,
+    /// `strict` or `relaxed`.
+    pub profile: String,
+    /// The daemon is connected.
+    pub connected: bool,
+    /// The daemon's word that drives may be powered.
+    pub energised: bool,
+    /// The fence is up: the daemon may send nothing.
+    pub fenced: bool,
+    /// Why, in kebab-case; `none` where the fence is down.
+    pub cause: String,
+    /// When the fence was latched; 0: down.
+    pub fenced_ns: u64,
+    /// Age of the daemon's beat, ns.
+    pub beat_age_ns: u64,
+    /// Largest age seen while it was watched, ns.
+    pub beat_age_max_ns: u64,
+    /// Stop frames sent.
+    pub stops_sent: u64,
+    /// Its stop sockets are proved by a frame and its echo, on every bus.
+    pub sockets_proved: bool,
+    /// The stops so far, oldest first.
+    pub halts: Vec<Halt>,
+    /// Its threads as the host granted them.
+    pub threads: Vec<ThreadStatus>,
+    /// Switched off by `--disable-stop guardian`: it watches and sends nothing.
+    pub disabled: bool,
+    /// What the host did not grant, each with the command that mends it.
+    pub warnings: Vec<String>,
+    /// The processes.
+    pub pids: Pids,
+}
+
+/// JSON has no NaN: it is written as `null` and read back as NaN.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sums_are_checked() {
+        let mut sums = IntentSums {
+            submitted: 10,
+            accepted: 4,
+            clamped: 1,
+            refused: 2,
+            queued: 1,
+            returned: 1,
+            lost: 1,
+            preempted: 1,
+            completed: 2,
+            expired: 1,
+            aborted: 0,
+            active: 1,
+        };
+        assert!(sums.hold());
+        sums.submitted += 1;
+        assert!(!sums.hold());
+        sums.submitted -= 1;
+        sums.aborted += 1;
+        assert!(!sums.hold());
+    }
+
+    #[test]
+    fn the_documented_names_are_on_the_wire() {
+        let status = Status {
+            axes: vec![AxisStatus::default()],
+            halts: vec![Halt::default()],
+            rt: RtStatus { threads: vec![ThreadStatus::default()] },
+            ..Status::default()
+        };
+        let json: serde_json::Value = serde_json::to_value(&status).unwrap();
+        for pointer in [
+            "/ticks",
+            "/skipped",
+            "/misses/late_wake",
+            "/misses/late_compute",
+            "/misses/late_send",
+            "/wake_us/p99_9",
+            "/intents/submitted",
+            "/intents/active",
+            "/axes/0/travel_rad",
+            "/axes/0/start_rad",
+            "/axes/0/end_rad",
+            "/rt/threads/0/policy",
+            "/rt/threads/0/locked",
+            "/halts/0/cause",
+            "/halts/0/t_ns",
+            "/pids/guardian",
+        ] {
+            assert!(json.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_position_never_measured_survives_the_way() {
+        let status = AxisStatus { position_rad: f64::NAN, ..AxisStatus::default() };
+        let line = serde_json::to_string(&status).unwrap();
+        let back: AxisStatus = serde_json::from_str(&line).unwrap();
+        assert!(back.position_rad.is_nan());
+    }
+}
