@@ -26,6 +26,13 @@ use tracker::Tracker;
 const TELEMETRY_AGE_MAX_NS: u64 = SECOND_NS;
 /// Verdicts taken in one step at the most; the rest wait for the next.
 const VERDICTS_PER_STEP_MAX: usize = 64;
+/// First pause after the gate's refusal for mode or epoch, ns; it doubles up to
+/// [`CLOSED_PAUSE_MAX_NS`] until an intent is admitted again.
+const CLOSED_PAUSE_NS: u64 = 50 * MILLISECOND_NS;
+/// See [`CLOSED_PAUSE_NS`].
+const CLOSED_PAUSE_MAX_NS: u64 = SECOND_NS;
+/// Pause after a refusal for too many intents, ns.
+const RATE_PAUSE_NS: u64 = 250 * MILLISECOND_NS;
 /// What a hold is expected to take, ns.
 const HOLD_EXPECTED_NS: u64 = SECOND_NS;
 /// The planner's turn comes again no sooner than this after a refusal or a return, ns.
@@ -48,6 +55,7 @@ pub struct Act {
     outcome: Option<Outcome>,
     next_turn_ns: u64,
     verdict_tick: u64,
+    closed_pause_ns: u64,
     mode_shown: Option<(ModeCode, bool)>,
 }
 
@@ -63,6 +71,7 @@ impl Act {
             outcome,
             next_turn_ns: 0,
             verdict_tick: 0,
+            closed_pause_ns: CLOSED_PAUSE_NS,
             mode_shown: None,
         }
     }
@@ -94,14 +103,13 @@ impl Act {
             trace = %Hex(verdict.trace), number = verdict.number, kind = ?verdict.kind,
             rule = ?verdict.rule, tick = verdict.tick, "verdict"
         );
-        if verdict.kind == VerdictKind::Refused {
-            // A gate that takes no motion, or has had too many intents, is not asked at once again.
-            let patience = match verdict.rule {
-                Rule::Mode | Rule::Epoch => 50 * MILLISECOND_NS,
-                Rule::Rate => 250 * MILLISECOND_NS,
-                _ => PAUSE_NS,
-            };
-            self.next_turn_ns = self.next_turn_ns.max(now_ns.saturating_add(patience));
+        match verdict.kind {
+            VerdictKind::Refused => {
+                let until_ns = now_ns.saturating_add(self.patience_ns(verdict.rule));
+                self.next_turn_ns = self.next_turn_ns.max(until_ns);
+            }
+            VerdictKind::Accepted | VerdictKind::Clamped => self.closed_pause_ns = CLOSED_PAUSE_NS,
+            _ => {}
         }
         if let Some(tracker) = &mut self.under_way
             && tracker.take(verdict)
@@ -109,6 +117,20 @@ impl Act {
             return;
         }
         debug!(number = verdict.number, "a verdict for nothing that is under way");
+    }
+
+    /// How long the gate is left alone after a refusal, ns: one that takes no motion, or has had
+    /// too many intents, would only refuse again.
+    fn patience_ns(&mut self, rule: Rule) -> u64 {
+        match rule {
+            Rule::Mode | Rule::Epoch => {
+                let pause_ns = self.closed_pause_ns;
+                self.closed_pause_ns = (2 * pause_ns).min(CLOSED_PAUSE_MAX_NS);
+                pause_ns
+            }
+            Rule::Rate => RATE_PAUSE_NS,
+            _ => PAUSE_NS,
+        }
     }
 
     fn show_mode(&mut self, telemetry: &Telemetry) {

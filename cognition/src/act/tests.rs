@@ -154,6 +154,10 @@ fn a_gate_that_refuses_everything_is_not_flooded() {
     }
     rig.run(1_000);
     assert!(rig.arm.sent.len() < 50, "{} intents in a second", rig.arm.sent.len());
+    rig.run(10_000);
+    let sent = rig.arm.sent.len();
+    rig.run(4_000);
+    assert!(rig.arm.sent.len() - sent <= 12, "pauses grow while nothing is admitted");
 }
 
 #[test]
