@@ -155,3 +155,33 @@ impl GateConfig {
         }
     }
 }
+
+impl AxisLimits {
+    /// Whether every limit is finite, and every one but the positions above zero.
+    pub fn is_sound(&self) -> bool {
+        let positive = [
+            self.velocity_max_rad_s,
+            self.acceleration_max_rad_s2,
+            self.jerk_max_rad_s3,
+            self.effort_max_nm,
+            self.following_error_max_rad,
+            self.quick_stop_deceleration_rad_s2,
+        ];
+        positive.iter().all(|limit| limit.is_finite() && *limit > 0.0)
+            && self.position_min_rad.is_finite()
+            && self.position_max_rad.is_finite()
+            && self.position_min_rad <= self.position_max_rad
+    }
+}
+
+impl Config {
+    /// Whether motion can be planned at all: at least one axis, sound limits, a period. The robot
+    /// file's checks are far stricter; this is what the kernel itself relies on, and it does not
+    /// arm without it.
+    pub fn is_sound(&self) -> bool {
+        !self.axes.is_empty()
+            && self.budgets.period_ns > 0
+            && self.standstill_rad_s >= 0.0
+            && self.axes.iter().all(|axis| axis.limits.is_sound() && axis.home_rad.is_finite())
+    }
+}

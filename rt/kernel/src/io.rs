@@ -154,6 +154,8 @@ impl Interlocks {
     pub const OUTSIDE_LIMITS: u32 = 1 << 5;
     /// A cause is latched.
     pub const LATCHED: u32 = 1 << 6;
+    /// The configuration is not sound: see `Config::is_sound`.
+    pub const CONFIG: u32 = 1 << 7;
     /// The guardian is not connected, or its beat is old.
     pub const GUARDIAN: u32 = 1 << 16;
     /// The deadline thread's stop socket is not proved by a frame and its echo.

@@ -4,10 +4,23 @@
 //! no `libm`, so that a recorded run replays bit for bit on any CPU. Forbids: everything else.
 //! See `README.md` for the files from the outside in.
 
+mod claims;
 pub mod config;
+mod faults;
+mod feedback;
+#[cfg(test)]
+#[allow(missing_docs)]
+pub mod fixture;
+mod follow;
+pub mod gate;
 pub mod io;
 pub mod kernel;
+mod ledger;
 pub mod mode;
+pub mod motion;
+mod operator;
+mod planner;
+mod stops;
 
 pub use config::Config;
 pub use io::{Inputs, Outputs};

@@ -1,0 +1,156 @@
+//! One axis from where it is to a target: to a peak velocity, cruise, to the final velocity.
+//!
+//! The displacement is a continuous function of the peak velocity `vp`, so that a bisection over
+//! `[-V, V]` always finds one that lands on the target; where even `V` is too little, the axis
+//! cruises at it. For a common arrival a second bisection finds the slower peak velocity whose
+//! cruise lasts as long as asked.
+
+use super::profile::{DURATION_MAX_S, NoPlan, Profile};
+use super::transition::Transition;
+use super::{Bounds, Motion};
+
+/// Bisection steps of either search: 2^-40 of the velocity limit, a few 1e-12 rad/s.
+pub const BISECTIONS: u32 = 40;
+
+/// How far from the asked duration a stretched course may end, s.
+const STRETCH_TOLERANCE_S: f64 = 1e-7;
+
+/// A way from a state to a target, before its peak velocity is chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    start: Motion,
+    /// Brings an old acceleration to zero first, where the asked bounds are tighter than the axis'
+    /// own: duration and jerk.
+    settle: (f64, f64),
+    /// State after `settle`, mirrored so that the way forward is positive; position 0.
+    from: Motion,
+    mirror: f64,
+    distance: f64,
+    target: f64,
+    velocity_end: f64,
+    bounds: Bounds,
+    axis: Bounds,
+}
+
+/// A chosen peak velocity (mirrored), its cruise, and how long all of it lasts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    peak: f64,
+    cruise_s: f64,
+    /// From the start to the arrival, s.
+    pub duration_s: f64,
+}
+
+impl Course {
+    /// A course from `start` to `target`, arriving at `velocity_end`, within `bounds`; `axis` are
+    /// the axis' own bounds, never tighter, which hold for `start`.
+    pub fn new(
+        start: Motion,
+        target: f64,
+        velocity_end: f64,
+        bounds: Bounds,
+        axis: Bounds,
+    ) -> Course {
+        let bounds = bounds.within(&axis);
+        let tighter = bounds.acceleration < axis.acceleration || bounds.jerk < axis.jerk;
+        let a = start.acceleration_rad_s2;
+        let settle = match (tighter, a) {
+            (true, a) if a > 0.0 => (a / axis.jerk, -axis.jerk),
+            (true, a) if a < 0.0 => (-a / axis.jerk, axis.jerk),
+            _ => (0.0, 0.0),
+        };
+        let mut settled = start.after(settle.0, settle.1);
+        if settle.0 > 0.0 {
+            settled.acceleration_rad_s2 = 0.0;
+        }
+        let mut course = Course {
+            start,
+            settle,
+            from: Motion { position_rad: 0.0, ..settled },
+            mirror: 1.0,
+            distance: target - settled.position_rad,
+            target,
+            velocity_end,
+            bounds,
+            axis,
+        };
+        if course.reach(0.0).0 > course.distance {
+            course.mirror = -1.0;
+            course.distance = -course.distance;
+            course.velocity_end = -course.velocity_end;
+            course.from.velocity_rad_s = -course.from.velocity_rad_s;
+            course.from.acceleration_rad_s2 = -course.from.acceleration_rad_s2;
+        }
+        course
+    }
+
+    /// Displacement and duration by way of `peak`, without a cruise.
+    fn reach(&self, peak: f64) -> (f64, f64) {
+        let up = Transition::new(&self.from, peak, &self.bounds);
+        let top = up.end(&self.from);
+        let down = Transition::new(&top, self.velocity_end, &self.bounds);
+        (down.end(&top).position_rad, up.duration_s() + down.duration_s())
+    }
+
+    /// With `peak`, a cruise covers what is left; it needs `peak > 0` and something left.
+    fn choice(&self, peak: f64) -> Option<Choice> {
+        let (displacement, duration) = self.reach(peak);
+        let left = self.distance - displacement;
+        let cruise_s = if peak > 0.0 { left / peak } else { 0.0 };
+        let duration_s = self.settle.0 + duration + cruise_s;
+        (left >= 0.0).then_some(Choice { peak, cruise_s, duration_s })
+    }
+
+    /// The fastest choice.
+    pub fn fastest(&self) -> Result<Choice, NoPlan> {
+        let mut low = 0.0;
+        let mut high = self.bounds.velocity;
+        if let Some(choice) = self.choice(high) {
+            return sound(choice);
+        }
+        for _ in 0..BISECTIONS {
+            let middle = (low + high) / 2.0;
+            if self.reach(middle).0 <= self.distance { low = middle } else { high = middle }
+        }
+        // From `low` the displacement is just short of the distance; a cruise of almost no length
+        // makes the landing exact.
+        sound(self.choice(low).ok_or(NoPlan)?)
+    }
+
+    /// The slower choice that arrives `duration_s` after the start; `None` where there is none.
+    pub fn lasting(&self, fastest: Choice, duration_s: f64) -> Option<Choice> {
+        let (mut low, mut high) = (0.0, fastest.peak);
+        let mut best = fastest;
+        for _ in 0..BISECTIONS {
+            let middle = (low + high) / 2.0;
+            match self.choice(middle) {
+                Some(choice) if choice.duration_s > duration_s => low = middle,
+                Some(choice) => (high, best) = (middle, choice),
+                None => high = middle,
+            }
+        }
+        let missing_s = duration_s - best.duration_s;
+        (missing_s >= 0.0 && missing_s <= STRETCH_TOLERANCE_S).then_some(best)
+    }
+
+    /// The segments of a choice, landing exactly on the target; where the axis arrives with a
+    /// velocity, its braking follows.
+    pub fn profile(&self, choice: Choice) -> Result<Profile, NoPlan> {
+        let mut profile = Profile::new(self.start);
+        profile.push(self.settle.0, self.settle.1)?;
+        profile.transition(self.mirror * choice.peak, &self.bounds)?;
+        profile.push(choice.cruise_s, 0.0)?;
+        let velocity_end = self.mirror * self.velocity_end;
+        profile.transition(velocity_end, &self.bounds)?;
+        let end = Motion { velocity_rad_s: velocity_end, ..Motion::rest(self.target) };
+        profile.land(end);
+        profile.transition(0.0, &self.axis)?;
+        Ok(profile)
+    }
+}
+
+fn sound(choice: Choice) -> Result<Choice, NoPlan> {
+    // Written so that NaN is refused too.
+    let sound = choice.duration_s <= DURATION_MAX_S && choice.cruise_s >= 0.0;
+    if sound { Ok(choice) } else { Err(NoPlan) }
+}
