@@ -1,0 +1,4 @@
+//! One bus: wire times and arbitration. Knows nothing of drives or sockets.
+
+pub mod arbiter;
+pub mod bits;
