@@ -1,5 +1,6 @@
 //! Identifiers: nobody shares one, and the stop is below everything cyclic.
 
+use hal::network::DRIVES_MAX;
 use toml::Spanned;
 
 use crate::error::Objection;
@@ -48,13 +49,22 @@ pub(crate) fn identifiers(raw: Option<&file::Canopen>) -> Result<Identifiers, Ob
     }
 }
 
-/// Node ids: unique on their bus, not the host's, and no EMCY on the stop's or SYNC's COB-ID.
+/// Node ids: no more than a bus' master serves, unique on their bus, not the host's, and no EMCY on the stop's or SYNC's COB-ID.
 pub(crate) fn check_nodes(
     raw: &Spanned<Vec<Spanned<file::Axis>>>,
     axes: &[AxisSpec],
     buses: &[BusSpec],
     ids: &Identifiers,
 ) -> Result<(), Objection> {
+    for (index, bus) in buses.iter().enumerate() {
+        let mut over = axes.iter().zip(raw.get_ref()).filter(|(axis, _)| axis.bus == index);
+        if let Some((_, table)) = over.nth(DRIVES_MAX) {
+            let found = format!("a drive more on bus `{}`", bus.name);
+            let allowed = format!("at most {DRIVES_MAX} drives on a bus");
+            let span = table.get_ref().bus.span();
+            return Err(Objection::at(span, found, allowed).mend("Give it another bus."));
+        }
+    }
     for (index, (axis, table)) in axes.iter().zip(raw.get_ref()).enumerate() {
         let node = axis.node;
         let object = |found: String, allowed: &str| {

@@ -4,7 +4,7 @@ use toml::de::Error;
 
 use crate::error::Objection;
 use crate::file::File;
-use crate::rules;
+use crate::{locate, rules};
 
 /// Reads the shape, or says what stands in its way.
 pub(crate) fn read(text: &str) -> Result<File, Objection> {
@@ -27,14 +27,26 @@ fn translate(text: &str, error: &Error) -> Objection {
     }
     for prefix in ["invalid type: ", "invalid value: ", "unknown variant "] {
         let parts = message.strip_prefix(prefix).and_then(|rest| rest.split_once(", expected "));
-        let Some((found, expected)) = parts else { continue };
-        let at = Objection::at(span.clone(), found, expected);
-        let key = crate::locate::refusal(text, "", at.clone()).key;
-        let last = key.rsplit('.').next().and_then(|last| last.split('[').next());
-        return match last.and_then(rules::allowed) {
-            Some(allowed) => Objection { allowed, ..at },
-            None => at,
-        };
+        if let Some((found, expected)) = parts {
+            return allowed_there(text, Objection::at(span, found, expected));
+        }
     }
-    Objection::at(span, message.trim_end_matches('.'), "TOML 1.0, each key once")
+    let syntax = Objection::at(span, message.trim_end_matches('.'), "TOML 1.0, each key once");
+    // 1e999 is none of TOML's numbers; what its key takes says more than that.
+    if message.contains("overflowed") { allowed_there(text, syntax) } else { syntax }
+}
+
+/// The objection with what the key at its span may be, where that is known.
+fn allowed_there(text: &str, objection: Objection) -> Objection {
+    let key = locate::refusal(text, "", objection.clone()).key;
+    let allowed = match key.strip_prefix("budgets.") {
+        Some(_) => rules::allowed("budgets"),
+        None => {
+            key.rsplit('.').next().and_then(|last| last.split('[').next()).and_then(rules::allowed)
+        }
+    };
+    match allowed {
+        Some(allowed) => Objection { allowed, ..objection },
+        None => objection,
+    }
 }

@@ -31,7 +31,7 @@ const RULES: &[Rule] = &[
     rule("cpu", 0.0, 1023.0, ""),
     rule("housekeeping_cpu", 0.0, 1023.0, ""),
     rule("uid", 0.0, U32_MAX, ""),
-    rule("agents", 0.0, 63.0, ""),
+    rule("agents", 0.0, 63.0, "for each agent in the list"),
     rule("intents_per_second_max", 1.0, 10_000.0, "1/s"),
     rule("intent_age_max_ms", 1.0, 60_000.0, "ms"),
     rule("lease_max_ms", 10.0, 60_000.0, "ms"),
