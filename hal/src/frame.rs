@@ -183,6 +183,7 @@ impl fmt::Debug for Frame {
 /// Bits of a classic data frame of `len` bytes (0 to 8; more counts as 8) on the wire at worst:
 /// stuff bits and the three bits of interframe space included. Source: Davis, Burns, Bril, Lukkien,
 /// "Controller Area Network (CAN) schedulability analysis", Real-Time Systems 35, 2007.
+#[allow(clippy::cast_possible_truncation, reason = "at most 8")]
 pub const fn worst_case_bits(len: usize, extended: bool) -> u32 {
     let data = 8 * if len < CLASSIC_DATA_MAX { len as u32 } else { CLASSIC_DATA_MAX as u32 };
     if extended { data + 67 + (54 + data - 1) / 4 } else { data + 47 + (34 + data - 1) / 4 }

@@ -6,6 +6,10 @@
 
 mod master;
 pub mod objects;
+mod observed;
+mod power;
+mod sequence;
+mod setup;
 mod units;
 
 pub use master::Cia402;
@@ -54,4 +58,35 @@ pub struct Config {
     pub effort_max_nm: f64,
     /// Velocity and torque come every so many ticks (TPDO2), 1 to 240.
     pub torque_pdo_every: u8,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A drive with round numbers: 10000 counts/rad, strict budgets.
+    pub(crate) fn config(node: u8) -> Config {
+        Config {
+            node,
+            vendor_id: 0x4D45,
+            product_code: 0x4F53,
+            counts_per_rad: 10_000.0,
+            zero_offset_rad: 0.0,
+            effort_per_mille_nm: 0.04,
+            period_ns: 1_000_000,
+            stop_cob_id: 0x0F0,
+            sync_cob_id: 0x0F8,
+            host_node: 0x7F,
+            watchdog_ms: 10,
+            heartbeat_ms: 10,
+            heartbeat_timeout_ns: 50_000_000,
+            quick_stop_deceleration_rad_s2: 30.0,
+            position_min_rad: -2.9,
+            position_max_rad: 2.9,
+            velocity_max_rad_s: 2.0,
+            following_error_max_rad: 0.2,
+            effort_max_nm: 60.0,
+            torque_pdo_every: 25,
+        }
+    }
 }
