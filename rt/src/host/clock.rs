@@ -24,6 +24,13 @@ pub fn now_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// How long the calling thread has run on a CPU, ns: what separates its own work from time that
+/// somebody else took. Real time.
+#[must_use]
+pub fn thread_ns() -> u64 {
+    read(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// How long the host has been suspended since it booted: CLOCK_BOOTTIME minus CLOCK_MONOTONIC, ns.
 /// Real time.
 ///

@@ -3,7 +3,7 @@
 
 pub mod clock;
 pub mod error;
-mod grants;
+pub mod grants;
 pub mod latency;
 pub mod memory;
 pub mod probe;
