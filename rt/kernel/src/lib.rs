@@ -21,6 +21,8 @@ pub mod motion;
 mod operator;
 mod planner;
 mod stops;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use io::{Inputs, Outputs};

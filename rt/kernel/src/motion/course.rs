@@ -15,6 +15,10 @@ pub const BISECTIONS: u32 = 40;
 /// How far from the asked duration a stretched course may end, s.
 const STRETCH_TOLERANCE_S: f64 = 1e-7;
 
+/// What the summed segments may miss the target by, rad (m); the landing is then set exactly. More
+/// would be a jump, and is no plan.
+const LANDING_MAX_RAD: f64 = 1e-9;
+
 /// A way from a state to a target, before its peak velocity is chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Course {
@@ -142,6 +146,10 @@ impl Course {
         profile.push(choice.cruise_s, 0.0)?;
         let velocity_end = self.mirror * self.velocity_end;
         profile.transition(velocity_end, &self.bounds)?;
+        let missed = (profile.end().position_rad - self.target).abs();
+        if missed.is_nan() || missed > LANDING_MAX_RAD {
+            return Err(NoPlan);
+        }
         let end = Motion { velocity_rad_s: velocity_end, ..Motion::rest(self.target) };
         profile.land(end);
         profile.transition(0.0, &self.axis)?;
@@ -153,4 +161,110 @@ fn sound(choice: Choice) -> Result<Choice, NoPlan> {
     // Written so that NaN is refused too.
     let sound = choice.duration_s <= DURATION_MAX_S && choice.cruise_s >= 0.0;
     if sound { Ok(choice) } else { Err(NoPlan) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AXIS: Bounds = Bounds { velocity: 2.0, acceleration: 8.0, jerk: 80.0 };
+
+    /// States from which the velocity stays inside the axis' bounds when the acceleration is
+    /// brought to zero at once: the only ones that a kernel emits.
+    fn state() -> impl Strategy<Value = Motion> {
+        (-3.0..3.0f64, -1.0..1.0f64, -8.0..8.0f64).prop_map(|(p, share, a)| {
+            let room = 2.0 - a * a / (2.0 * AXIS.jerk);
+            let v = (share * 2.0).max(-room).min(room);
+            Motion { position_rad: p, velocity_rad_s: v, acceleration_rad_s2: a }
+        })
+    }
+
+    fn inside(profile: &Profile, v: f64, a: f64, j: f64) -> Result<(), TestCaseError> {
+        for segment in profile.segments() {
+            prop_assert!(segment.duration_s > 0.0 && segment.jerk.abs() <= j);
+            for step in 0..=20 {
+                let t = segment.duration_s * f64::from(step) / 20.0;
+                let at = segment.from.after(t, segment.jerk);
+                prop_assert!(at.velocity_rad_s.abs() <= v + 1e-9, "{at:?}");
+                prop_assert!(at.acceleration_rad_s2.abs() <= a + 1e-9, "{at:?}");
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn every_state_reaches_every_target_exactly_and_inside_the_axis_bounds(
+            start in state(), target in -3.0..3.0f64, end in -1.0..1.0f64,
+            v in 0.05..2.5f64, a in 0.5..9.0f64, j in 2.0..90.0f64,
+        ) {
+            let bounds = Bounds { velocity: v, acceleration: a, jerk: j };
+            let end = end * v.min(2.0);
+            let course = Course::new(start, target, end, bounds, AXIS);
+            let profile = course.profile(course.fastest().unwrap()).unwrap();
+            inside(&profile, AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
+            let arrived = profile.at(profile.arrive_s(), 0.0);
+            prop_assert_eq!(arrived.position_rad, target);
+            prop_assert_eq!(arrived.velocity_rad_s, end);
+            prop_assert!(profile.at(profile.end_s(), 0.0).is_rest());
+        }
+
+        #[test]
+        fn from_rest_the_asked_peaks_hold_all_the_way(
+            start in -3.0..3.0f64, target in -3.0..3.0f64,
+            v in 0.05..2.0f64, a in 0.5..8.0f64, j in 2.0..80.0f64,
+        ) {
+            let bounds = Bounds { velocity: v, acceleration: a, jerk: j };
+            let course = Course::new(Motion::rest(start), target, 0.0, bounds, AXIS);
+            let profile = course.profile(course.fastest().unwrap()).unwrap();
+            inside(&profile, v, a, j)?;
+        }
+
+        #[test]
+        fn from_rest_every_longer_duration_is_found(
+            start in -3.0..3.0f64, target in -3.0..3.0f64, stretch in 1.0..20.0f64,
+        ) {
+            prop_assume!((start - target).abs() > 1e-3);
+            let course = Course::new(Motion::rest(start), target, 0.0, AXIS, AXIS);
+            let fastest = course.fastest().unwrap();
+            let asked = fastest.duration_s * stretch;
+            let slower = course.lasting(fastest, asked).unwrap();
+            prop_assert!((slower.duration_s - asked).abs() <= STRETCH_TOLERANCE_S);
+            inside(&course.profile(slower).unwrap(), AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
+        }
+
+        #[test]
+        fn whatever_the_bounds_there_is_a_sound_plan_or_none(
+            start in state(), target in -3.0..3.0f64,
+            exponents in prop::array::uniform3(-40.0..38.0f64),
+        ) {
+            let [velocity, acceleration, jerk] = exponents.map(|e| 10.0_f64.powf(e));
+            let bounds = Bounds { velocity, acceleration, jerk };
+            let course = Course::new(start, target, 0.0, bounds, AXIS);
+            if let Ok(profile) = course.fastest().and_then(|choice| course.profile(choice)) {
+                inside(&profile, AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
+                prop_assert!(profile.end_s() <= 2.0 * DURATION_MAX_S);
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_way_is_cruised_at_the_peak() {
+        let course = Course::new(Motion::rest(0.0), 4.0, 0.0, AXIS, AXIS);
+        // Ramps take v/a + a/j each, and the mean velocity of a ramp is half the peak.
+        let ramp = 2.0 / 8.0 + 8.0 / 80.0;
+        let expected = 2.0 * ramp + (4.0 - 2.0 * ramp) / 2.0;
+        assert!((course.fastest().unwrap().duration_s - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn where_it_stands_it_arrives_at_once() {
+        let course = Course::new(Motion::rest(0.4), 0.4, 0.0, AXIS, AXIS);
+        let choice = course.fastest().unwrap();
+        assert_eq!(choice.duration_s, 0.0);
+        assert_eq!(course.lasting(choice, 3.0), None);
+        assert!(course.profile(choice).unwrap().segments().is_empty());
+    }
 }

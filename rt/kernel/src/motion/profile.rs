@@ -12,6 +12,9 @@ pub const SEGMENTS_MAX: usize = 1 + 3 + 1 + 3 + 3;
 /// No profile lasts longer, s.
 pub const DURATION_MAX_S: f64 = 3600.0;
 
+/// What the summed segments may miss a velocity by, rad/s (m/s); it is then set exactly.
+const LANDING_MAX_RAD_S: f64 = 1e-9;
+
 /// No trajectory was found within the planner's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPlan;
@@ -81,9 +84,10 @@ impl Profile {
         for (duration_s, jerk) in transition.segments {
             self.push(duration_s, jerk)?;
         }
-        self.end.velocity_rad_s = velocity_end;
-        self.end.acceleration_rad_s2 = 0.0;
-        Ok(())
+        let end = Motion { velocity_rad_s: velocity_end, acceleration_rad_s2: 0.0, ..self.end };
+        let missed = (end.velocity_rad_s - self.end.velocity_rad_s).abs();
+        self.end = end;
+        if missed <= LANDING_MAX_RAD_S { Ok(()) } else { Err(NoPlan) }
     }
 
     /// Sets the state at the end exactly; the caller knows it better than the summed segments.
@@ -99,6 +103,11 @@ impl Profile {
     /// When the goal is reached, s from the start; braking may follow.
     pub fn arrive_s(&self) -> f64 {
         self.arrive_s
+    }
+
+    /// The state at its end.
+    pub fn end(&self) -> Motion {
+        self.end
     }
 
     /// When everything is over, s from the start.
