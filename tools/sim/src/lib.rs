@@ -11,8 +11,11 @@
 #![forbid(unsafe_code)]
 
 pub mod bus;
+pub mod control;
 pub mod drive;
 pub mod faults;
+pub mod log;
+pub mod server;
 pub mod spec;
 pub mod world;
 

@@ -1,5 +1,10 @@
 //! What the simulator must know of a robot: its buses and drives, taken from the robot file.
 
+use mechos_robot::{AxisSpec, BusKind, Robot};
+
+/// The brake holds this much more than the motor can give.
+const BRAKE_RATIO: f64 = 2.0;
+
 /// One bus.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BusSpec {
@@ -87,4 +92,52 @@ pub struct WorldSpec {
     pub buses: Vec<BusSpec>,
     /// Drives.
     pub drives: Vec<DriveSpec>,
+}
+
+/// Why a robot cannot be simulated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// A bus of the kernel is none of the simulator's.
+    #[error(
+        "bus `{0}` is a CAN interface of the kernel; the simulator serves buses of kind \"sim\" only"
+    )]
+    NotSimulated(String),
+}
+
+impl WorldSpec {
+    /// The buses and drives of a robot file, in its order.
+    ///
+    /// # Errors
+    /// A bus is not simulated.
+    pub fn of(robot: &Robot) -> Result<Self, SpecError> {
+        let buses = robot.buses.iter().map(|bus| match bus.kind {
+            BusKind::Sim => Ok(BusSpec { name: bus.name.clone(), bitrate: bus.bitrate }),
+            BusKind::SocketCan { .. } => Err(SpecError::NotSimulated(bus.name.clone())),
+        });
+        Ok(Self {
+            buses: buses.collect::<Result<_, _>>()?,
+            drives: robot.axes.iter().map(DriveSpec::of).collect(),
+        })
+    }
+}
+
+impl DriveSpec {
+    fn of(axis: &AxisSpec) -> Self {
+        Self {
+            name: axis.name.clone(),
+            bus: axis.bus,
+            node: axis.node,
+            vendor_id: axis.drive.vendor_id,
+            product_code: axis.drive.product_code,
+            counts_per_rad: axis.drive.counts_per_rad,
+            zero_offset_rad: axis.drive.zero_offset_rad,
+            start_rad: axis.sim.start_rad,
+            rated_torque_nm: 1000.0 * axis.drive.effort_per_mille_nm,
+            torque_max_nm: axis.sim.torque_max_nm,
+            inertia_kg_m2: axis.sim.inertia_kg_m2,
+            friction_nm: axis.sim.coulomb_friction_nm,
+            damping_nm_s: axis.sim.viscous_friction_nm_s_rad,
+            brake_nm: BRAKE_RATIO * axis.sim.torque_max_nm,
+        }
+    }
 }

@@ -164,6 +164,13 @@ impl World {
         self.next().map(|(at_ns, _)| at_ns)
     }
 
+    /// When somebody outside must next look: the end of a frame, or a drive's own timer. Starts of
+    /// frames lie before; they are worked out afterwards from the times at which frames came.
+    pub fn next_wake_ns(&self) -> Option<u64> {
+        let wires = self.buses.iter().filter_map(|bus| bus.arbiter.next_delivery_ns());
+        wires.chain(self.drives.iter().filter_map(|drive| drive.due_ns)).min()
+    }
+
     fn next(&self) -> Option<(u64, Next)> {
         let wires = self.buses.iter().enumerate();
         let wires = wires.filter_map(|(n, bus)| Some((bus.arbiter.next_event_ns()?, Next::Bus(n))));

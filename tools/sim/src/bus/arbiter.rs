@@ -67,6 +67,7 @@ struct Waiting {
     frame: Frame,
     at_ns: u64,
     key: u32,
+    bits: u32,
 }
 
 struct Station {
@@ -168,7 +169,8 @@ impl Arbiter {
         if station.queue.len() >= QUEUE_MAX {
             return Err(SubmitError::Full);
         }
-        station.queue.push_back(Waiting { frame, at_ns, key: arbitration_key(&frame) });
+        let (key, bits) = (arbitration_key(&frame), frame_bits(&frame));
+        station.queue.push_back(Waiting { frame, at_ns, key, bits });
         Ok(())
     }
 
@@ -179,7 +181,7 @@ impl Arbiter {
         if let Some(Some(station)) = self.stations.get_mut(id.0)
             && let Some(old) = station.queue.iter_mut().find(|w| w.key == key)
         {
-            old.frame = frame;
+            (old.frame, old.bits) = (frame, frame_bits(&frame));
             return Ok(());
         }
         self.submit(id, frame, at_ns)
@@ -198,6 +200,17 @@ impl Arbiter {
         Some(ready.max(self.free_ns))
     }
 
+    /// When the next frame will have crossed the wire, unless one with a smaller identifier comes
+    /// before its start: nobody has anything to do before.
+    pub fn next_delivery_ns(&self) -> Option<u64> {
+        if let Some(transmission) = &self.on_wire {
+            return Some(transmission.wire_ns);
+        }
+        let start_ns = self.next_start_ns()?;
+        let bits = self.winner(start_ns).map_or(0, |(_, _, waiting)| waiting.bits);
+        Some(start_ns + duration_ns(bits, self.bitrate))
+    }
+
     /// Takes the next change that happens no later than `now_ns`: an arbitration (gives nothing
     /// back) or the end of a frame. Call until `next_event_ns` lies after `now_ns`.
     pub fn step(&mut self, now_ns: u64) -> Option<Transmitted> {
@@ -214,25 +227,29 @@ impl Arbiter {
     }
 
     /// All stations with a frame ready at `start_ns` put it on the wire; the smallest wins. Equal
-    /// identifiers (a fault of the configuration, or the same stop from two senders): who came first.
-    fn arbitrate(&mut self, start_ns: u64) {
-        let winner = self
-            .stations
+    /// identifiers (a fault of the configuration, or the same stop from two senders): who came
+    /// first. Gives the station, the frame's place in its queue, and the frame.
+    fn winner(&self, start_ns: u64) -> Option<(usize, usize, &Waiting)> {
+        self.stations
             .iter()
             .enumerate()
-            .filter_map(|(index, s)| Some((index, s.as_ref()?.offer(start_ns)?)))
-            .min_by_key(|(index, (_, waiting))| (waiting.key, waiting.at_ns, *index))
-            .map(|(index, (place, _))| (index, place));
-        let Some((index, place)) = winner else { return };
+            .filter_map(|(index, station)| {
+                let (place, waiting) = station.as_ref()?.offer(start_ns)?;
+                Some((index, place, waiting))
+            })
+            .min_by_key(|(index, _, waiting)| (waiting.key, waiting.at_ns, *index))
+    }
+
+    fn arbitrate(&mut self, start_ns: u64) {
+        let Some((index, place, _)) = self.winner(start_ns) else { return };
         let Some(Some(station)) = self.stations.get_mut(index) else { return };
         let Some(waiting) = station.queue.remove(place) else { return };
-        let bits = frame_bits(&waiting.frame);
-        self.sent_bits += u64::from(bits + INTERMISSION_BITS);
+        self.sent_bits += u64::from(waiting.bits + INTERMISSION_BITS);
         self.on_wire = Some(Transmitted {
             station: StationId(index),
             frame: waiting.frame,
             submitted_ns: waiting.at_ns,
-            wire_ns: start_ns + duration_ns(bits, self.bitrate),
+            wire_ns: start_ns + duration_ns(waiting.bits, self.bitrate),
         });
     }
 
