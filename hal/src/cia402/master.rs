@@ -293,8 +293,10 @@ impl Drive for Cia402 {
             Progress::Waiting => false,
             Progress::Send(frame) => out.push(frame).is_ok(),
             Progress::Done => {
-                // Without power until the goal has been seen to change.
-                self.phase = Phase::Operating(Power::Dropped);
+                // A goal that was already there is no order to give power: it has to change first.
+                let is_wanted = self.goal == DriveGoal::Enabled;
+                let power = if is_wanted { Power::Dropped } else { Power::Off };
+                self.phase = Phase::Operating(power);
                 false
             }
             Progress::Failed(error) => {
