@@ -252,6 +252,20 @@ fn a_host_gone_silent_trips_the_consumer_in_modelled_time() {
 }
 
 #[test]
+fn a_simulator_that_was_held_up_takes_heartbeats_at_the_times_they_came() {
+    let mut bench = Bench::enabled(1);
+    for millisecond in 0..60 {
+        let came = bench.now_ns + millisecond * MS;
+        let beat = Frame::new(0x700 + HOST, &[5]).unwrap();
+        bench.world.submit(bench.host, beat, came).unwrap();
+    }
+    bench.seen.clear();
+    bench.run(60 * MS);
+    assert_eq!(bench.observe(1).power, Power::Enabled);
+    assert!(bench.of(0x081).is_empty());
+}
+
+#[test]
 fn without_a_configured_watchdog_a_drive_goes_on() {
     let mut bench = Bench::moving(1);
     bench.write(1, ABORT_CONNECTION, 0, &[0, 0]);

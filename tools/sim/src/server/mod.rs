@@ -11,6 +11,8 @@ pub mod realtime;
 pub mod socket;
 
 mod desk;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::io::Read as _;
