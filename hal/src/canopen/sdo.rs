@@ -105,7 +105,7 @@ pub struct Client {
     timeout_ns: u64,
     pending: Option<(Request, u64)>,
     outcome: Option<Outcome>,
-    /// Object of a request whose time ran out: its answer may still come, and is let pass once.
+    /// Object of a request that was given up: its answer may still come, and is let pass once.
     late: Option<Object>,
 }
 
@@ -122,15 +122,20 @@ impl Client {
 
     /// Begins a request and gives the frame to send; an outstanding one is forgotten.
     pub fn begin(&mut self, request: Request, now_ns: u64) -> Frame {
-        if let Some((forgotten, _)) = self.pending {
-            self.late = Some(forgotten.object());
-        }
-        self.outcome = None;
+        self.give_up();
         self.pending = Some((request, now_ns));
         request.frame(self.node)
     }
 
-    /// Forgets what is outstanding: the drive has restarted.
+    /// Gives up what is outstanding; its answer is let pass if it comes.
+    pub fn give_up(&mut self) {
+        if let Some((request, _)) = self.pending.take() {
+            self.late = Some(request.object());
+        }
+        self.outcome = None;
+    }
+
+    /// Forgets everything: the drive has restarted and will not answer what it was asked before.
     pub fn reset(&mut self) {
         self.pending = None;
         self.outcome = None;
@@ -151,8 +156,12 @@ impl Client {
             return;
         }
         let value = u32::from_le_bytes([a, b, c, d]);
+        let outcome = answer(request, command, object, value);
+        if matches!(outcome, Outcome::WrongAnswer { .. }) {
+            self.late = Some(request.object());
+        }
         self.pending = None;
-        self.outcome = Some(answer(request, command, object, value));
+        self.outcome = Some(outcome);
     }
 
     /// The end of the outstanding request, once.

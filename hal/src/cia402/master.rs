@@ -107,7 +107,7 @@ impl Cia402 {
     fn set_up_again(&mut self) {
         self.phase = Phase::SettingUp;
         self.sequence.restart();
-        self.sdo.reset();
+        self.sdo.give_up();
         self.question = None;
         self.heard = Heard::default();
     }
@@ -129,6 +129,7 @@ impl Cia402 {
                 if !matches!(self.phase, Phase::Lost(_)) {
                     self.set_up_again();
                 }
+                self.sdo.reset();
             }
             NmtState::Operational => self.heard.operational_ns = Some(time_ns),
             NmtState::PreOperational | NmtState::Stopped => self.lose(HostFault::LeftOperational),
