@@ -3,7 +3,26 @@
 use shm_protocol::records::{Cause, Rule, Verdict};
 
 use crate::machine::Machine;
-use crate::planner::Outcome;
+use crate::planner::{Goal, Outcome};
+
+/// A goal, with each axis' target and highest velocity.
+pub fn goal(machine: &Machine, goal: &Goal) -> String {
+    let targets = match goal {
+        Goal::Hold => return "hold".into(),
+        Goal::Stop => return "stop".into(),
+        Goal::Move(targets) => targets,
+    };
+    let mut text = String::from("move");
+    for target in targets {
+        let name = machine.axis_name(target.axis);
+        text.push_str(&format!(" {name} to {} rad", number(target.position_rad)));
+        if let Some(velocity) = target.velocity_peak_rad_s {
+            text.push_str(&format!(" at {} rad/s", number(velocity)));
+        }
+        text.push(';');
+    }
+    text
+}
 
 /// What became of something asked, in one or two sentences.
 pub fn outcome(machine: &Machine, outcome: &Outcome) -> String {

@@ -184,7 +184,8 @@ impl Act {
     }
 
     fn ask(&mut self, link: &mut impl Link, asked: Asked, request: Request, now_ns: u64) {
-        info!(trace = %Hex(asked.trace), goal = ?request.goal, "{}", request.reason);
+        let goal = words::goal(&self.machine, &request.goal);
+        info!(trace = %Hex(asked.trace), goal, "{}", request.reason);
         let expected_ns = match (&request.goal, &self.telemetry) {
             (Goal::Move(targets), Some(telemetry)) => {
                 motion::expected_ns(&self.machine, telemetry, targets)
