@@ -74,7 +74,9 @@ pub fn interlocks(config: &Config, inputs: &Inputs, mode: Mode, config_is_sound:
         let inside = axis.position_rad >= limits.position_min_rad
             && axis.position_rad <= limits.position_max_rad;
         set(!axis.homed, Interlocks::NOT_HOMED);
-        set(!(axis.velocity_rad_s.abs() <= config.standstill_rad_s), Interlocks::MOVING);
+        // Asked so that a velocity that is not a number counts as moving.
+        let slow = axis.velocity_rad_s.abs() <= config.standstill_rad_s;
+        set(!slow, Interlocks::MOVING);
         set(!is_fresh(config, axis), Interlocks::FEEDBACK);
         set(!ready, Interlocks::DRIVE_NOT_READY);
         set(!axis.alive, Interlocks::DRIVE_SILENT);

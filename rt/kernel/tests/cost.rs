@@ -78,7 +78,9 @@ impl Bench {
         let mut bench = Bench { config, kernel, inputs, outputs, number: 0 };
         bench.tick();
         bench.inputs.operator = Some(OperatorCommand { id: 1, action: OperatorAction::Arm });
-        (0..4).for_each(|_| drop(bench.tick()));
+        for _ in 0..4 {
+            bench.tick();
+        }
         assert_eq!(bench.outputs.mode, Mode::Armed);
         bench
     }
@@ -126,7 +128,10 @@ impl Bench {
 /// Prints p50, p99 and maximum; gives the median.
 fn show(what: &str, axes: usize, mut spent_us: Vec<f64>) -> f64 {
     spent_us.sort_by(f64::total_cmp);
-    let at = |share: f64| spent_us[((spent_us.len() - 1) as f64 * share) as usize];
+    let at = |share: f64| {
+        let index = (spent_us.len().saturating_sub(1) as f64 * share) as usize;
+        spent_us.get(index).copied().unwrap_or(f64::NAN)
+    };
     let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
     println!("{axes:2} axes, {what:34} us: p50 {p50:7.2}  p99 {p99:7.2}  max {max:7.2}");
     p50

@@ -31,12 +31,8 @@ pub struct Goal {
     pub effort_max_nm: Option<f64>,
 }
 
-/// What is approved.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Approval {
-    Hold,
-    Move([Option<Goal>; AXES_MAX]),
-}
+/// A goal for each axis that has one; a hold has none.
+pub(super) type Goals = [Option<Goal>; AXES_MAX];
 
 /// An intent that passed every rule. Only the gate makes one; the trajectory generator takes
 /// nothing else.
@@ -44,12 +40,12 @@ pub(super) enum Approval {
 pub struct ApprovedIntent {
     source: Source,
     lease_until_ns: u64,
-    approval: Approval,
+    goals: Goals,
 }
 
 impl ApprovedIntent {
-    pub(super) fn new(source: Source, lease_until_ns: u64, approval: Approval) -> ApprovedIntent {
-        ApprovedIntent { source, lease_until_ns, approval }
+    pub(super) fn new(source: Source, lease_until_ns: u64, goals: Goals) -> ApprovedIntent {
+        ApprovedIntent { source, lease_until_ns, goals }
     }
 
     /// Who asked.
@@ -64,17 +60,12 @@ impl ApprovedIntent {
 
     /// The goal of an axis; `None` where it is to come to rest.
     pub fn goal(&self, axis: usize) -> Option<&Goal> {
-        match &self.approval {
-            Approval::Hold => None,
-            Approval::Move(goals) => goals.get(axis).and_then(Option::as_ref),
-        }
+        self.goals.get(axis).and_then(Option::as_ref)
     }
 
     /// Slows one axis down; never past what was approved.
     pub(super) fn slow(&mut self, axis: usize, velocity: f64) {
-        if let Approval::Move(goals) = &mut self.approval
-            && let Some(Some(goal)) = goals.get_mut(axis)
-        {
+        if let Some(Some(goal)) = self.goals.get_mut(axis) {
             goal.bounds.velocity = goal.bounds.velocity.min(velocity);
         }
     }

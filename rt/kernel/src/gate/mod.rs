@@ -12,7 +12,6 @@ mod tests;
 pub use approved::{ApprovedIntent, Goal, Source};
 pub use rules::Objection;
 
-use approved::Approval;
 use rate::RateMeter;
 use shm_protocol::records::{AXES_MAX, Claim, Intent, IntentKind, Rule};
 
@@ -85,7 +84,7 @@ pub fn admit(
     let source = Source::Planner { number: intent.number, trace: intent.trace };
     let lease_until_ns = intent.lease_until_ns.min(now_ns.saturating_add(gate.lease_max_ns));
     if intent.kind == IntentKind::Hold {
-        let approved = ApprovedIntent::new(source, lease_until_ns, Approval::Hold);
+        let approved = ApprovedIntent::new(source, lease_until_ns, [None; AXES_MAX]);
         let trajectory = Trajectory::stop(config, situation.setpoints);
         return Ok(Admission { approved, trajectory, clamped: None });
     }
@@ -132,7 +131,7 @@ fn approve(
             *goal = Some(goal_of(request, &axis.limits));
         }
     }
-    let mut approved = ApprovedIntent::new(source, lease_until_ns, Approval::Move(goals));
+    let mut approved = ApprovedIntent::new(source, lease_until_ns, goals);
     let trajectory = plan(config, &approved, setpoints)?;
     let Some(objection) = slow_down(config, gate, setpoints, &mut approved, &trajectory)? else {
         return Ok(Admission { approved, trajectory, clamped });
@@ -217,7 +216,7 @@ fn highest_stoppable(stopping: &Stopping, goal: &Goal, from: &Motion, own: Bound
         let velocity = (low + high) / 2.0;
         let bounds = Bounds { velocity, ..goal.bounds };
         let course = Course::new(*from, goal.position_rad, goal.velocity_end, bounds, own);
-        let profile = course.fastest().and_then(|choice| course.profile(choice));
+        let profile = course.fastest().and_then(|choice| course.profile(choice, 0.0));
         if profile.is_ok_and(|profile| stoppable::whole(stopping, &profile)) {
             (low, nearest) = (velocity, velocity);
         } else {

@@ -12,8 +12,8 @@ use super::{Bounds, Motion};
 /// Bisection steps of either search: 2^-40 of the velocity limit, a few 1e-12 rad/s.
 pub const BISECTIONS: u32 = 40;
 
-/// How far from the asked duration a stretched course may end, s.
-const STRETCH_TOLERANCE_S: f64 = 1e-7;
+/// How much before the asked duration a stretched course may end, s.
+const STRETCH_TOLERANCE_S: f64 = 1e-8;
 
 /// What the summed segments may miss the target by, rad (m); the landing is then set exactly. More
 /// would be a jump, and is no plan.
@@ -88,10 +88,15 @@ impl Course {
         course
     }
 
+    /// To the peak velocity, and the state there.
+    fn up(&self, peak: f64) -> (Transition, Motion) {
+        let up = Transition::new(&self.from, peak, &self.bounds);
+        (up, up.end(&self.from))
+    }
+
     /// Displacement and duration by way of `peak`, without a cruise.
     fn reach(&self, peak: f64) -> (f64, f64) {
-        let up = Transition::new(&self.from, peak, &self.bounds);
-        let top = up.end(&self.from);
+        let (up, top) = self.up(peak);
         let down = Transition::new(&top, self.velocity_end, &self.bounds);
         (down.end(&top).position_rad, up.duration_s() + down.duration_s())
     }
@@ -134,21 +139,27 @@ impl Course {
             }
         }
         let missing_s = duration_s - best.duration_s;
-        (missing_s >= 0.0 && missing_s <= STRETCH_TOLERANCE_S).then_some(best)
+        (0.0..=STRETCH_TOLERANCE_S).contains(&missing_s).then_some(best)
     }
 
     /// The segments of a choice, landing exactly on the target; where the axis arrives with a
-    /// velocity, its braking follows.
-    pub fn profile(&self, choice: Choice) -> Result<Profile, NoPlan> {
+    /// velocity, its braking follows, from `arrive_s` on where that is a little later.
+    pub fn profile(&self, choice: Choice, arrive_s: f64) -> Result<Profile, NoPlan> {
         let mut profile = Profile::new(self.start);
         profile.push(self.settle.0, self.settle.1)?;
-        profile.transition(self.mirror * choice.peak, &self.bounds)?;
+        // The very durations that the choice was made with, not new ones from summed states.
+        let (up, top) = self.up(choice.peak);
+        let down = Transition::new(&top, self.velocity_end, &self.bounds);
+        profile.append(&up, self.mirror)?;
         profile.push(choice.cruise_s, 0.0)?;
+        profile.append(&down, self.mirror)?;
         let velocity_end = self.mirror * self.velocity_end;
-        profile.transition(velocity_end, &self.bounds)?;
         let missed = (profile.end().position_rad - self.target).abs();
         if missed.is_nan() || missed > LANDING_MAX_RAD {
             return Err(NoPlan);
+        }
+        if velocity_end != 0.0 {
+            profile.push((arrive_s - profile.end_s()).max(0.0), 0.0)?;
         }
         let end = Motion { velocity_rad_s: velocity_end, ..Motion::rest(self.target) };
         profile.land(end);
@@ -203,12 +214,12 @@ mod tests {
             let bounds = Bounds { velocity: v, acceleration: a, jerk: j };
             let end = end * v.min(2.0);
             let course = Course::new(start, target, end, bounds, AXIS);
-            let profile = course.profile(course.fastest().unwrap()).unwrap();
+            let profile = course.profile(course.fastest().unwrap(), 0.0).unwrap();
             inside(&profile, AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
-            let arrived = profile.at(profile.arrive_s(), 0.0);
+            let arrived = profile.at(profile.arrive_s());
             prop_assert_eq!(arrived.position_rad, target);
             prop_assert_eq!(arrived.velocity_rad_s, end);
-            prop_assert!(profile.at(profile.end_s(), 0.0).is_rest());
+            prop_assert!(profile.at(profile.end_s()).is_rest());
         }
 
         #[test]
@@ -218,7 +229,7 @@ mod tests {
         ) {
             let bounds = Bounds { velocity: v, acceleration: a, jerk: j };
             let course = Course::new(Motion::rest(start), target, 0.0, bounds, AXIS);
-            let profile = course.profile(course.fastest().unwrap()).unwrap();
+            let profile = course.profile(course.fastest().unwrap(), 0.0).unwrap();
             inside(&profile, v, a, j)?;
         }
 
@@ -232,7 +243,7 @@ mod tests {
             let asked = fastest.duration_s * stretch;
             let slower = course.lasting(fastest, asked).unwrap();
             prop_assert!((slower.duration_s - asked).abs() <= STRETCH_TOLERANCE_S);
-            inside(&course.profile(slower).unwrap(), AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
+            inside(&course.profile(slower, asked).unwrap(), AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
         }
 
         #[test]
@@ -243,7 +254,7 @@ mod tests {
             let [velocity, acceleration, jerk] = exponents.map(|e| 10.0_f64.powf(e));
             let bounds = Bounds { velocity, acceleration, jerk };
             let course = Course::new(start, target, 0.0, bounds, AXIS);
-            if let Ok(profile) = course.fastest().and_then(|choice| course.profile(choice)) {
+            if let Ok(profile) = course.fastest().and_then(|choice| course.profile(choice, 0.0)) {
                 inside(&profile, AXIS.velocity, AXIS.acceleration, AXIS.jerk)?;
                 prop_assert!(profile.end_s() <= 2.0 * DURATION_MAX_S);
             }
@@ -265,6 +276,6 @@ mod tests {
         let choice = course.fastest().unwrap();
         assert_eq!(choice.duration_s, 0.0);
         assert_eq!(course.lasting(choice, 3.0), None);
-        assert!(course.profile(choice).unwrap().segments().is_empty());
+        assert!(course.profile(choice, 0.0).unwrap().segments().is_empty());
     }
 }

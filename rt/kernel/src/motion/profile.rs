@@ -6,14 +6,18 @@ use super::transition::Transition;
 use super::{Bounds, Motion};
 
 /// Segments of one profile: old acceleration brought to zero, to the peak velocity (3), cruise, to
-/// the final velocity (3), and braking where the final velocity is not zero (3).
-pub const SEGMENTS_MAX: usize = 1 + 3 + 1 + 3 + 3;
+/// the final velocity (3), a last bit up to the common arrival, and braking where the final velocity is not zero (3).
+pub const SEGMENTS_MAX: usize = 1 + 3 + 1 + 3 + 1 + 3;
 
 /// No profile lasts longer, s.
 pub const DURATION_MAX_S: f64 = 3600.0;
 
 /// What the summed segments may miss a velocity by, rad/s (m/s); it is then set exactly.
 const LANDING_MAX_RAD_S: f64 = 1e-9;
+
+/// An instant this near to the arrival is the arrival, s: rounding of summed durations, and too
+/// little for the jerk limit to notice.
+const SNAP_S: f64 = 1e-13;
 
 /// No trajectory was found within the planner's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,15 +82,20 @@ impl Profile {
         Ok(())
     }
 
-    /// Adds the velocity change to `(velocity_end, 0)`.
+    /// Adds a velocity change to `(velocity_end, 0)`.
     pub fn transition(&mut self, velocity_end: f64, bounds: &Bounds) -> Result<(), NoPlan> {
         let transition = Transition::new(&self.end, velocity_end, bounds);
+        self.append(&transition, 1.0)
+    }
+
+    /// Adds a transition as it is, or, with a `mirror` of -1, to the other side.
+    pub fn append(&mut self, transition: &Transition, mirror: f64) -> Result<(), NoPlan> {
         for (duration_s, jerk) in transition.segments {
-            self.push(duration_s, jerk)?;
+            self.push(duration_s, mirror * jerk)?;
         }
-        let end = Motion { velocity_rad_s: velocity_end, acceleration_rad_s2: 0.0, ..self.end };
-        let missed = (end.velocity_rad_s - self.end.velocity_rad_s).abs();
-        self.end = end;
+        let velocity_rad_s = mirror * transition.velocity_end;
+        let missed = (velocity_rad_s - self.end.velocity_rad_s).abs();
+        self.end = Motion { velocity_rad_s, acceleration_rad_s2: 0.0, ..self.end };
         if missed <= LANDING_MAX_RAD_S { Ok(()) } else { Err(NoPlan) }
     }
 
@@ -110,6 +119,11 @@ impl Profile {
         self.end
     }
 
+    /// Whether the goal is reached at `t_s`.
+    pub fn has_arrived(&self, t_s: f64) -> bool {
+        t_s >= self.arrive_s - SNAP_S
+    }
+
     /// When everything is over, s from the start.
     pub fn end_s(&self) -> f64 {
         self.end_s
@@ -120,9 +134,9 @@ impl Profile {
         &self.segments
     }
 
-    /// The state at `t_s` from the start; `snap_s` is how near to the arrival counts as arrived.
-    pub fn at(&self, t_s: f64, snap_s: f64) -> Motion {
-        if (t_s - self.arrive_s).abs() <= snap_s {
+    /// The state at `t_s` from the start.
+    pub fn at(&self, t_s: f64) -> Motion {
+        if (t_s - self.arrive_s).abs() <= SNAP_S {
             return self.arrive;
         }
         if t_s >= self.end_s {

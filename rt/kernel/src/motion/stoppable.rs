@@ -210,10 +210,10 @@ mod tests {
             let from = Motion { position_rad: start, velocity_rad_s: v, acceleration_rad_s2: a };
             let bounds = Bounds { velocity: peak, ..axis };
             let course = Course::new(from, target, 0.0, bounds, axis);
-            let profile = course.profile(course.fastest().unwrap()).unwrap();
+            let profile = course.profile(course.fastest().unwrap(), 0.0).unwrap();
             if whole(&stopping, &profile) {
                 for step in 0..=1000 {
-                    let at = profile.at(profile.end_s() * f64::from(step) / 1000.0, 0.0);
+                    let at = profile.at(profile.end_s() * f64::from(step) / 1000.0);
                     prop_assert!(check(&stopping, &at), "{at:?}");
                 }
             }
@@ -228,7 +228,7 @@ mod tests {
             let stopping = Stopping::new(&limits, 200_000_000);
             let axis = Bounds::of(&limits);
             let course = Course::new(Motion::rest(start), target, 0.0, axis, axis);
-            let profile = course.profile(course.fastest().unwrap()).unwrap();
+            let profile = course.profile(course.fastest().unwrap(), 0.0).unwrap();
             prop_assert!(whole(&stopping, &profile));
         }
     }

@@ -10,9 +10,6 @@ use super::{Bounds, Motion};
 use crate::config::Config;
 use crate::gate::ApprovedIntent;
 
-/// Part of a period within which an instant counts as a tick's.
-const SNAP: f64 = 1e-3;
-
 /// All axes' ways, and how far they are gone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trajectory {
@@ -79,8 +76,10 @@ impl Trajectory {
         {
             let profile = match course {
                 Some((course, fastest)) => {
-                    let choice = course.lasting(*fastest, common_s).unwrap_or(*fastest);
-                    course.profile(choice).map_err(|NoPlan| AxisWithoutPlan(index))?
+                    let together = course.lasting(*fastest, common_s);
+                    let arrive_s = if together.is_some() { common_s } else { 0.0 };
+                    let choice = together.unwrap_or(*fastest);
+                    course.profile(choice, arrive_s).map_err(|NoPlan| AxisWithoutPlan(index))?
                 }
                 None => Profile::stop(*at, &Bounds::of(&axis.limits)),
             };
@@ -107,14 +106,13 @@ impl Trajectory {
 
     /// The setpoints now.
     pub fn setpoints(&self) -> impl Iterator<Item = Motion> + '_ {
-        let (now_s, snap_s) = (self.now_s(), self.period_s * SNAP);
-        self.profiles.iter().map(move |profile| profile.at(now_s, snap_s))
+        let now_s = self.now_s();
+        self.profiles.iter().map(move |profile| profile.at(now_s))
     }
 
     /// Whether every axis has reached its goal (and may be braking past it).
     pub fn has_arrived(&self) -> bool {
-        let by_s = self.now_s() + self.period_s * SNAP;
-        self.profiles.iter().all(|profile| by_s >= profile.arrive_s())
+        self.profiles.iter().all(|profile| profile.has_arrived(self.now_s()))
     }
 
     /// Whether every axis stands for good.
