@@ -66,7 +66,9 @@ impl Network {
         })
     }
 
-    /// Takes in a frame from the bus. All that was received goes in before the tick's `cycle`.
+    /// Takes in a frame from the bus, echoes of the host's own included: a drive's watchdog counts
+    /// as running once a heartbeat of the host was on the wire. All that was received goes in
+    /// before the tick's `cycle`.
     pub fn on_frame(&mut self, received: &Received) {
         for drive in &mut self.drives {
             drive.on_frame(received);
@@ -158,6 +160,18 @@ fn check(config: &NetworkConfig) -> Result<(), ConfigError> {
         let found = f64::from(host_node);
         let allowed = "1 to 127";
         return Err(ConfigError::Value { node: host_node, field: "host_node", found, allowed });
+    }
+    let watchdogs = drives.iter().map(|drive| drive.watchdog_ms).filter(|ms| *ms > 0);
+    if watchdogs.map(|ms| u64::from(ms) * 1_000_000).any(|ns| ns <= config.host_heartbeat_ns) {
+        #[allow(clippy::cast_precision_loss, reason = "for a message only")]
+        let found = config.host_heartbeat_ns as f64;
+        let allowed = "shorter than every drive's watchdog";
+        return Err(ConfigError::Value {
+            node: host_node,
+            field: "host_heartbeat_ns",
+            found,
+            allowed,
+        });
     }
     let mut used = [false; 256];
     for node in std::iter::once(host_node).chain(drives.iter().map(|drive| drive.node)) {

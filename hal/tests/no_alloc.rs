@@ -86,6 +86,8 @@ fn run(bench: &mut Bench, ticks: usize) {
         let frames: Vec<Frame> = out.iter().copied().collect();
         let mut answers = Vec::new();
         for frame in &frames {
+            let echo = Received { frame: *frame, time_ns: bench.now_ns + 1, echo: true };
+            assert_eq!(allocations(|| bench.network.on_frame(&echo)), 0, "in on_frame {frame:?}");
             for drive in &mut bench.drives {
                 drive.receive(frame, &mut answers);
             }

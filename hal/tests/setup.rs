@@ -240,6 +240,21 @@ fn no_watchdog_is_written_as_zero() {
 }
 
 #[test]
+fn a_drive_is_not_ready_before_its_watchdog_has_heard_the_host() {
+    let mut network = common::network_config(&[1]);
+    network.drives[0].watchdog_ms = 1_000;
+    network.host_heartbeat_ns = 400_000_000;
+    let mut bench = Bench::with(&network);
+    bench.run_until(DriveState::Ready, 1_000);
+    let watchdog = bench
+        .sent
+        .iter()
+        .rposition(|frame| frame.id() == 0x601 && frame.data()[..4] == [0x23, 0x16, 0x10, 1]);
+    let since = &bench.sent[watchdog.unwrap()..];
+    assert!(since.iter().any(|frame| frame.id() == 0x77F));
+}
+
+#[test]
 fn a_configuration_that_cannot_be_is_refused_by_name() {
     let refused = |change: &dyn Fn(&mut NetworkConfig), expected: &str| {
         let mut network = common::network_config(&[1, 2]);
@@ -260,6 +275,7 @@ fn a_configuration_that_cannot_be_is_refused_by_name() {
     refused(&|network| network.drives[0].period_ns = 0, "period_ns");
     refused(&|network| network.drives[0].heartbeat_ms = 0, "heartbeat_ms");
     refused(&|network| network.drives[0].torque_pdo_every = 0, "torque_pdo_every");
+    refused(&|network| network.host_heartbeat_ns = 10_000_000, "host_heartbeat_ns");
     refused(&|network| network.drives[0].heartbeat_timeout_ns = 1, "heartbeat_timeout_ns");
     refused(&|network| network.drives = (1..=25).map(config).collect(), "25 drives on one bus");
 }

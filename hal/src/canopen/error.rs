@@ -68,7 +68,8 @@ pub enum Failure {
     },
     /// Configured, but it does not begin to work.
     #[error(
-        "no heartbeat in operational and no cyclic status within {limit_ms} ms after NMT start"
+        "within {limit_ms} ms after NMT start there was no heartbeat in operational, no cyclic \
+         status, or no heartbeat of the host on the wire"
     )]
     NotStarted {
         /// How long was waited, ms.

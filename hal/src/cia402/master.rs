@@ -9,7 +9,7 @@ use super::sequence::{Heard, Progress, SDO_TIMEOUT_NS, Sequence};
 use super::setup;
 use super::units::Scaled;
 use crate::bus::Received;
-use crate::canopen::heartbeat::{Consumer, NmtState};
+use crate::canopen::heartbeat::{self, Consumer, NmtState};
 use crate::canopen::sdo::{self, Outcome, Request, Size};
 use crate::drive::{
     ConfigError, Drive, DriveCommand, DriveFeedback, DriveGoal, DriveState, HostFault, Outbox,
@@ -38,6 +38,7 @@ enum Phase {
 pub struct Cia402 {
     node: u8,
     stop_cob_id: u16,
+    host_node: u8,
     scaled: Scaled,
     fresh_max_ns: u64,
     phase: Phase,
@@ -77,10 +78,11 @@ impl Cia402 {
         Ok(Cia402 {
             node: config.node,
             stop_cob_id: config.stop_cob_id,
+            host_node: config.host_node,
             scaled,
             fresh_max_ns: (FRESH_PERIODS * config.period_ns).max(config.heartbeat_timeout_ns),
             phase: Phase::SettingUp,
-            sequence: Sequence::new(config.node, config.heartbeat_ms, steps),
+            sequence: Sequence::new(config, steps),
             sdo: sdo::Client::new(config.node, SDO_TIMEOUT_NS),
             heartbeat: Consumer::new(config.node, config.heartbeat_timeout_ns),
             heard: Heard::default(),
@@ -235,6 +237,9 @@ impl Drive for Cia402 {
             return;
         }
         if *echo {
+            if heartbeat::decode(frame, self.host_node).is_some() {
+                self.heard.host_ns = Some(*time_ns);
+            }
             return;
         }
         self.sdo.on_frame(frame);

@@ -4,6 +4,7 @@
 //! A drive may still run when its master starts (the daemon was restarted): it is told to stop by
 //! SDO, which works whatever its PDOs are, and only then taken out of operational.
 
+use super::Config;
 use super::objects::{CONTROLWORD, Controlword, PowerState, STATUSWORD};
 use super::setup::{Action, Step};
 use crate::canopen::error::{Failure, SetupError};
@@ -18,18 +19,21 @@ pub(super) const SDO_TIMEOUT_NS: u64 = 500 * NS_PER_MS;
 const BRAKING_MAX_NS: u64 = 5_000 * NS_PER_MS;
 /// After this time a drive that holds in quick stop has its power taken, ns.
 const QUICK_STOP_MAX_NS: u64 = 2_000 * NS_PER_MS;
-/// Longest wait after NMT start for heartbeat and status, ns, and how often it is tried.
+/// Longest wait after NMT start for heartbeats (beside their periods) and status, ns, and how often
+/// it is tried.
 const START_MAX_NS: u64 = 500 * NS_PER_MS;
 const START_TRIES_MAX: u32 = 4;
 const NS_PER_MS: u64 = 1_000_000;
 
-/// What the drive said by itself, for the sequence's last step.
+/// What was on the bus without being asked for, for the sequence's last step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Heard {
     /// When a heartbeat in operational last came, ns.
     pub operational_ns: Option<u64>,
     /// When a cyclic status last came, ns.
     pub status_ns: Option<u64>,
+    /// When a heartbeat of the host was last on the wire, ns.
+    pub host_ns: Option<u64>,
 }
 
 /// What one call of [`Sequence::service`] came to.
@@ -69,8 +73,11 @@ enum Asked {
 
 pub(super) struct Sequence {
     node: u8,
-    /// Time that the first heartbeat after NMT start may take on top of `START_MAX_NS`.
-    heartbeat_ns: u64,
+    /// Longest wait for what must be heard after NMT start.
+    start_max_ns: u64,
+    /// A drive's watchdog runs from the first heartbeat that it hears: without one since 1016 was
+    /// written it would not stop by itself.
+    needs_host: bool,
     steps: Vec<Step>,
     stage: Stage,
     /// Read by SDO, for whoever watches the drive.
@@ -78,9 +85,16 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub fn new(node: u8, heartbeat_ms: u16, steps: Vec<Step>) -> Sequence {
-        let heartbeat_ns = u64::from(heartbeat_ms) * NS_PER_MS;
-        Sequence { node, heartbeat_ns, steps, stage: Stage::Probing, statusword: None }
+    pub fn new(config: &Config, steps: Vec<Step>) -> Sequence {
+        let beats_ms = 2 * u64::from(config.heartbeat_ms) + u64::from(config.watchdog_ms);
+        Sequence {
+            node: config.node,
+            start_max_ns: START_MAX_NS + beats_ms * NS_PER_MS,
+            needs_host: config.watchdog_ms > 0,
+            steps,
+            stage: Stage::Probing,
+            statusword: None,
+        }
     }
 
     /// Begins again with nothing known of the drive.
@@ -258,8 +272,9 @@ impl Sequence {
 
     fn starting(&mut self, now_ns: u64, sent_ns: u64, tries: u32, heard: &Heard) -> Progress {
         let since = |time_ns: Option<u64>| time_ns.is_some_and(|time_ns| time_ns > sent_ns);
-        let limit_ns = START_MAX_NS + 2 * self.heartbeat_ns;
-        if since(heard.operational_ns) && since(heard.status_ns) {
+        let limit_ns = self.start_max_ns;
+        let is_watched = !self.needs_host || since(heard.host_ns);
+        if since(heard.operational_ns) && since(heard.status_ns) && is_watched {
             Progress::Done
         } else if now_ns.saturating_sub(sent_ns) <= limit_ns {
             Progress::Waiting
