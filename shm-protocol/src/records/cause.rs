@@ -56,3 +56,39 @@ pub enum Cause {
     /// Measured motion where none was commanded; detail: axis.
     UnexpectedMotion = 24,
 }
+
+impl Cause {
+    /// Every cause, in the order of its number.
+    pub const ALL: [Cause; 25] = [
+        Cause::None,
+        Cause::OperatorStop,
+        Cause::OperatorEstop,
+        Cause::PlannerStop,
+        Cause::PlannerEstop,
+        Cause::CognitionLost,
+        Cause::FeedbackStale,
+        Cause::DriveFault,
+        Cause::DriveLost,
+        Cause::DriveLeft,
+        Cause::FollowingError,
+        Cause::LimitPassed,
+        Cause::NotStoppable,
+        Cause::DeadlineControl,
+        Cause::DeadlineBus,
+        Cause::DeadlineThreadLost,
+        Cause::GuardianLost,
+        Cause::RtLost,
+        Cause::ThreadPanic,
+        Cause::BusFault,
+        Cause::Suspended,
+        Cause::ArmingFailed,
+        Cause::Terminated,
+        Cause::HousekeepingLost,
+        Cause::UnexpectedMotion,
+    ];
+
+    /// The cause of a number; none when this version does not know it.
+    pub fn from_number(number: u16) -> Option<Cause> {
+        Cause::ALL.into_iter().find(|cause| *cause as u16 == number)
+    }
+}
