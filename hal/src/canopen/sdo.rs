@@ -261,4 +261,24 @@ mod tests {
         client.on_frame(&late);
         assert!(matches!(client.poll(1_002), Some(Outcome::WrongAnswer { .. })));
     }
+
+    #[test]
+    fn the_true_answer_after_a_wrong_one_or_a_request_given_up_is_let_pass() {
+        let true_answer = reply(3, [0x43, 0x18, 0x10, 1, 0, 0, 0, 0]);
+        for is_wrong_first in [true, false] {
+            let mut client = Client::new(3, 1_000);
+            client.begin(Request::Read(IDENTITY, Size::Four), 0);
+            if is_wrong_first {
+                client.on_frame(&reply(3, [0x60, 0x00, 0x20, 0, 0, 0, 0, 0]));
+                assert!(matches!(client.poll(1), Some(Outcome::WrongAnswer { .. })));
+            } else {
+                client.give_up();
+            }
+            client.begin(Request::Read(MODE, Size::One), 2);
+            client.on_frame(&true_answer);
+            assert!(client.is_busy());
+            client.on_frame(&reply(3, [0x4F, 0x60, 0x60, 0, 8, 0, 0, 0]));
+            assert_eq!(client.poll(3), Some(Outcome::Done(8)));
+        }
+    }
 }
