@@ -1,6 +1,7 @@
 //! The kernel as a whole, tick by tick.
 
 mod faults;
+mod hostile;
 mod intents;
 mod operator;
 mod properties;
