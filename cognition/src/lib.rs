@@ -21,6 +21,7 @@ pub mod machine;
 pub mod model;
 pub mod motion;
 pub mod planner;
+pub mod shm;
 pub mod supervise;
 pub mod trace;
 pub mod words;

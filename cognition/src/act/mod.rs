@@ -247,10 +247,9 @@ impl Act {
 
     /// Asks the machine to come to rest before this side leaves. False: there is nothing to hold.
     pub fn hold(&mut self, link: &mut impl Link, trace: TraceId, now_ns: u64) -> bool {
-        if self.under_way.take().is_none() || !self.may_move(now_ns) {
-            return false;
-        }
-        let Some(epoch) = self.telemetry.map(|telemetry| telemetry.epoch) else { return false };
+        let armed = self.telemetry.filter(|telemetry| telemetry.mode == ModeCode::Armed);
+        let (Some(_), Some(telemetry)) = (self.under_way.take(), armed) else { return false };
+        let epoch = telemetry.epoch;
         self.asked = None;
         let request = Request { goal: Goal::Hold, reason: "hold before leaving".into() };
         self.ask(link, Asked { trace, epoch }, request, now_ns);
