@@ -6,7 +6,7 @@ use super::logic::{Beat, Fence, News};
 /// system call.
 pub trait Page: Send {
     /// The newest beat.
-    fn beat_of_rt(&self) -> Beat;
+    fn beat_of_rt(&mut self) -> Beat;
     /// The guardian's own beat.
     fn beat(&mut self);
     /// Puts the fence up, or takes it down.

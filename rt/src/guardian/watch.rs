@@ -116,11 +116,15 @@ impl<P: Page> Watcher<P> {
     /// After a panic in a turn: latches, sends stops until every drive confirms or `until_ns` is
     /// over. Called turn by turn, so that time stays the caller's.
     pub fn last_stand(&mut self, now_ns: u64, until_ns: u64) -> ControlFlow<()> {
+        let before = self.logic.fence();
         let fence = self.logic.latch(Cause::ThreadPanic, now_ns);
         if let (Some(page), Some(_)) = (self.page.as_mut(), fence) {
             page.set_fence(fence);
         }
         self.words.set_fence(fence);
+        if let (None, Some(fence)) = (before, fence) {
+            self.note(Note::Fenced(fence));
+        }
         let decision = Decision { fenced: fence.is_some(), ..Decision::default() };
         self.listen();
         let stopped = self.is_stopped();
@@ -161,7 +165,7 @@ impl<P: Page> Watcher<P> {
     fn observe(&mut self, now_ns: u64) -> Observed {
         self.listen();
         let news = self.page.as_mut().and_then(Page::news);
-        let beat = self.page.as_ref().map(Page::beat_of_rt);
+        let beat = self.page.as_mut().map(Page::beat_of_rt);
         let estops = self.words.estops.load(Ordering::Acquire);
         let estop = estops != self.estops_seen;
         self.estops_seen = estops;

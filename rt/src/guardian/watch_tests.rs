@@ -43,7 +43,7 @@ impl Shared {
 struct FakePage(Shared);
 
 impl Page for FakePage {
-    fn beat_of_rt(&self) -> Beat {
+    fn beat_of_rt(&mut self) -> Beat {
         self.0.world().beat.unwrap()
     }
 

@@ -34,9 +34,9 @@ pub fn thread_ns() -> u64 {
 /// How long the host has been suspended since it booted: CLOCK_BOOTTIME minus CLOCK_MONOTONIC, ns.
 /// Real time.
 ///
-/// The two clocks are read one after the other, so that the answer is a lower bound, as a rule by
-/// less than 20 us and never the true value exceeded. On a host that was never suspended it is
-/// exactly 0. Who looks for a change allows for a millisecond.
+/// The clocks are read one after the other: the answer is never too high, and too low by less than
+/// 20 us as a rule; on a host that was never suspended it is exactly 0. Whoever looks for a change
+/// allows for a millisecond.
 #[must_use]
 pub fn boot_offset_ns() -> u64 {
     let mut highest = 0;
