@@ -1,3 +1,32 @@
-//! rt
+//! The real-time daemon.
+//!
+//! Promises: setpoints and heartbeats go out only for a fresh tick that the kernel decided; every
+//! loss ends in a stop by one of five independent ways; what the host granted is read back and
+//! shown. Forbids, on the real-time threads: allocation, locks, logs, waiting. See `README.md` for
+//! the threads and the files from the outside in.
 
+pub mod args;
+pub mod bus_thread;
+pub mod control;
+pub mod daemon;
+pub mod deadline;
+pub mod fence;
+pub mod gather;
+pub mod guarded;
+pub mod guardian;
 pub mod host;
+pub mod housekeeping;
+pub mod inject;
+pub mod latch;
+pub mod miss_cause;
+pub mod names;
+pub mod note;
+pub mod operator_server;
+pub mod order;
+pub mod port;
+pub mod publish;
+pub mod registry;
+pub mod schedule;
+pub mod shared;
+pub mod snapshot;
+pub mod wiring;

@@ -80,11 +80,6 @@ impl Sender {
         sequence.store(self.index, Ordering::Release);
         true
     }
-
-    /// Records sent so far.
-    pub fn sent(&self) -> u64 {
-        self.index
-    }
 }
 
 /// The receiver's side: its private index.

@@ -182,7 +182,11 @@ impl Client {
             return Err(ControlError::Closed);
         }
         let reply: Reply = serde_json::from_str(&answer)?;
-        if reply.ok { Ok(reply) } else { Err(ControlError::Refused(reply.error.unwrap_or_default())) }
+        if reply.ok {
+            Ok(reply)
+        } else {
+            Err(ControlError::Refused(reply.error.unwrap_or_default()))
+        }
     }
 
     /// How everything stands.

@@ -133,7 +133,9 @@ impl Writer {
 
     fn fail(&mut self) {
         if !std::mem::replace(&mut self.failed, true) {
-            eprintln!("mechos-sim: the frame log cannot be written any more; frames are not recorded");
+            eprintln!(
+                "mechos-sim: the frame log cannot be written any more; frames are not recorded"
+            );
         }
         self.counters.lost.fetch_add(1, Ordering::Relaxed);
     }

@@ -172,7 +172,11 @@ fn a_drive_boots_says_so_and_waits_in_pre_operational() {
     assert_eq!(bench.of(0x701)[0].data(), [0]);
     assert_eq!(bench.observe(1).nmt, NmtState::PreOperational);
     bench.cycle(0x06);
-    assert_eq!(bench.observe(1).power, Power::SwitchOnDisabled, "no process data in pre-operational");
+    assert_eq!(
+        bench.observe(1).power,
+        Power::SwitchOnDisabled,
+        "no process data in pre-operational"
+    );
 }
 
 #[test]

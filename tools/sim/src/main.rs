@@ -28,6 +28,10 @@ struct Arguments {
     /// Decides which frames an injected fault destroys.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Delivers frames in rounds this far apart, in microseconds: less delivers sooner after the
+    /// modelled wire time and costs more of a CPU.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=1000))]
+    round_us: u32,
 }
 
 fn main() -> ExitCode {
@@ -43,8 +47,9 @@ fn main() -> ExitCode {
 fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let robot = Robot::load(&arguments.robot)?;
     let spec = WorldSpec::of(&robot)?;
-    let Arguments { runtime, log, seed, .. } = arguments;
-    let server = Server::new(spec, &Options { runtime, log, seed })?;
+    let Arguments { runtime, log, seed, round_us, .. } = arguments;
+    let options = Options { runtime, log, seed, round_ns: u64::from(round_us) * 1_000 };
+    let server = Server::new(spec, &options)?;
     for signal in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(signal, server.stopper()?)?;
     }

@@ -151,7 +151,12 @@ impl World {
     }
 
     /// A client hands in a frame that arrived at `at_ns` (not before the time the world has come to).
-    pub fn submit(&mut self, client: ClientId, frame: Frame, at_ns: u64) -> Result<(), SubmitError> {
+    pub fn submit(
+        &mut self,
+        client: ClientId,
+        frame: Frame,
+        at_ns: u64,
+    ) -> Result<(), SubmitError> {
         let Some(bus) = self.buses.get_mut(client.bus) else { return Err(SubmitError::NoStation) };
         if frame.kind() == FrameKind::Error {
             return Err(SubmitError::NotSendable);

@@ -132,7 +132,10 @@ mod tests {
                     let frame = Frame::new(id, &[byte; 8][..len]).unwrap();
                     let n = u32::try_from(len).unwrap();
                     let worst = 8 * n + 47 + (34 + 8 * n - 1) / 4;
-                    assert!(frame_bits(&frame) + INTERMISSION_BITS <= worst, "{id:x} {byte:x} {len}");
+                    assert!(
+                        frame_bits(&frame) + INTERMISSION_BITS <= worst,
+                        "{id:x} {byte:x} {len}"
+                    );
                     assert!(frame_bits(&frame) >= 44 + 8 * n);
                 }
             }

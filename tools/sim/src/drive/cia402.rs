@@ -133,7 +133,9 @@ impl PowerStage {
             return;
         }
         match (self.power, next) {
-            (Power::Enabled, Power::QuickStop) if option == 0 => self.enter(Power::SwitchOnDisabled),
+            (Power::Enabled, Power::QuickStop) if option == 0 => {
+                self.enter(Power::SwitchOnDisabled)
+            }
             (Power::Enabled, Power::QuickStop) => {
                 let then = (option < 5).then_some(Power::SwitchOnDisabled);
                 self.ramp(Power::QuickStop, matches!(option, 2 | 6), then, objects);

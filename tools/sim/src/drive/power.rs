@@ -150,20 +150,20 @@ mod tests {
     #[test]
     fn every_transition_and_no_other() {
         let table = [
-            (Power::SwitchOnDisabled, Shutdown, Power::Ready),              // 2
-            (Power::Ready, SwitchOn, Power::SwitchedOn),                    // 3
-            (Power::Ready, EnableOperation, Power::SwitchedOn),             // 3, then 4
-            (Power::SwitchedOn, EnableOperation, Power::Enabled),           // 4
-            (Power::Enabled, SwitchOn, Power::SwitchedOn),                  // 5
-            (Power::SwitchedOn, Shutdown, Power::Ready),                    // 6
-            (Power::Ready, QuickStop, Power::SwitchOnDisabled),             // 7
-            (Power::Ready, DisableVoltage, Power::SwitchOnDisabled),        // 7
-            (Power::Enabled, Shutdown, Power::Ready),                       // 8
-            (Power::Enabled, DisableVoltage, Power::SwitchOnDisabled),      // 9
-            (Power::SwitchedOn, DisableVoltage, Power::SwitchOnDisabled),   // 10
-            (Power::SwitchedOn, QuickStop, Power::SwitchOnDisabled),        // 10
-            (Power::Enabled, QuickStop, Power::QuickStop),                  // 11
-            (Power::QuickStop, DisableVoltage, Power::SwitchOnDisabled),    // 12
+            (Power::SwitchOnDisabled, Shutdown, Power::Ready), // 2
+            (Power::Ready, SwitchOn, Power::SwitchedOn),       // 3
+            (Power::Ready, EnableOperation, Power::SwitchedOn), // 3, then 4
+            (Power::SwitchedOn, EnableOperation, Power::Enabled), // 4
+            (Power::Enabled, SwitchOn, Power::SwitchedOn),     // 5
+            (Power::SwitchedOn, Shutdown, Power::Ready),       // 6
+            (Power::Ready, QuickStop, Power::SwitchOnDisabled), // 7
+            (Power::Ready, DisableVoltage, Power::SwitchOnDisabled), // 7
+            (Power::Enabled, Shutdown, Power::Ready),          // 8
+            (Power::Enabled, DisableVoltage, Power::SwitchOnDisabled), // 9
+            (Power::SwitchedOn, DisableVoltage, Power::SwitchOnDisabled), // 10
+            (Power::SwitchedOn, QuickStop, Power::SwitchOnDisabled), // 10
+            (Power::Enabled, QuickStop, Power::QuickStop),     // 11
+            (Power::QuickStop, DisableVoltage, Power::SwitchOnDisabled), // 12
         ];
         for state in STATES {
             for command in [Shutdown, SwitchOn, EnableOperation, QuickStop, DisableVoltage] {

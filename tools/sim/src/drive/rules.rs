@@ -110,7 +110,8 @@ pub fn mappable(
 
 /// Whether the first `count` mapping entries are there and fit eight bytes.
 fn filled(dictionary: &Dictionary, index: u16, count: i64) -> Result<(), Abort> {
-    let direction = if index < TPDO_COMMUNICATION { Direction::Receive } else { Direction::Transmit };
+    let direction =
+        if index < TPDO_COMMUNICATION { Direction::Receive } else { Direction::Transmit };
     let mut bytes = 0;
     for sub in (1..=MAPPED_MAX).take(usize::try_from(count).unwrap_or(0)) {
         bytes += mappable(dictionary, dictionary.number(index, sub), direction)?.2;

@@ -22,8 +22,21 @@ pub struct Answer {
 
 enum Transfer {
     Idle,
-    Upload { index: u16, sub: u8, value: Bytes, sent: usize, toggle: bool },
-    Download { index: u16, sub: u8, value: [u8; WRITE_MAX], len: usize, announced: Option<usize>, toggle: bool },
+    Upload {
+        index: u16,
+        sub: u8,
+        value: Bytes,
+        sent: usize,
+        toggle: bool,
+    },
+    Download {
+        index: u16,
+        sub: u8,
+        value: [u8; WRITE_MAX],
+        len: usize,
+        announced: Option<usize>,
+        toggle: bool,
+    },
 }
 
 /// One SDO channel.
@@ -76,13 +89,20 @@ impl SdoServer {
             write(objects, at, data.get(..len).unwrap_or_default())?;
             return Ok(Answer { bytes: frame(0x60, index, sub, [0; 4]), wrote: Some(at) });
         }
-        let announced = sized.then(|| usize::try_from(u32::from_le_bytes(data)).unwrap_or(usize::MAX));
+        let announced =
+            sized.then(|| usize::try_from(u32::from_le_bytes(data)).unwrap_or(usize::MAX));
         if announced.is_some_and(|size| size > WRITE_MAX) {
             return Err((at, Abort::TOO_LONG));
         }
         objects.entry(index, sub).map_err(|code| (at, code))?;
-        self.transfer =
-            Transfer::Download { index, sub, value: [0; WRITE_MAX], len: 0, announced, toggle: false };
+        self.transfer = Transfer::Download {
+            index,
+            sub,
+            value: [0; WRITE_MAX],
+            len: 0,
+            announced,
+            toggle: false,
+        };
         Ok(Answer { bytes: frame(0x60, index, sub, [0; 4]), wrote: None })
     }
 

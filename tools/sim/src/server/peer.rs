@@ -9,9 +9,7 @@ use hal::bus::{FILTERS_MAX, Filter, Received};
 use hal::frame::Frame;
 use hal::simbus::wire::{ClientMessage, DATAGRAM_MAX, Refusal, SimMessage, WireError};
 use nix::errno::Errno;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
 
 use super::realtime::{nanoseconds, now_ns, wall_ns};
 use crate::world::{ClientId, Delivery, Name};
@@ -103,7 +101,9 @@ impl Peer {
         let flags = MsgFlags::MSG_DONTWAIT;
         let fd = self.stream.as_raw_fd();
         let (len, stamp) = match recvmsg::<()>(fd, &mut parts, Some(control), flags) {
-            Ok(message) => (message.bytes, message.cmsgs().ok().and_then(|mut all| all.find_map(stamp_of))),
+            Ok(message) => {
+                (message.bytes, message.cmsgs().ok().and_then(|mut all| all.find_map(stamp_of)))
+            }
             Err(Errno::EAGAIN | Errno::EINTR) => return Incoming::Nothing,
             Err(_) => return Incoming::Gone,
         };
@@ -111,7 +111,8 @@ impl Peer {
             return Incoming::Gone;
         }
         let now = now_ns();
-        let came_ns = stamp.map_or(now, |stamp| now.saturating_sub(wall_ns().saturating_sub(stamp)));
+        let came_ns =
+            stamp.map_or(now, |stamp| now.saturating_sub(wall_ns().saturating_sub(stamp)));
         match ClientMessage::decode(datagram.get(..len).unwrap_or_default()) {
             Ok(message) => Incoming::Message(message, came_ns),
             Err(error) => Incoming::Malformed(error),

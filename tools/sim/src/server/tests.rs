@@ -11,7 +11,7 @@ use hal::frame::Frame;
 use hal::simbus::client::SimBus;
 
 use super::realtime::now_ns;
-use super::{Options, Server, ServerError};
+use super::{Options, ROUND_NS, Server, ServerError};
 use crate::control::{Client, ControlError, Request};
 use crate::spec::{BusSpec, DriveSpec, WorldSpec};
 
@@ -35,7 +35,7 @@ impl Running {
         };
         let log = Some(runtime.join("frames.jsonl"));
         std::fs::create_dir(&runtime).unwrap();
-        let options = Options { runtime: runtime.clone(), log, seed: 1 };
+        let options = Options { runtime: runtime.clone(), log, seed: 1, round_ns: ROUND_NS };
         let server = Server::new(spec, &options).unwrap();
         let stopper = server.stopper().unwrap();
         let thread = Some(std::thread::spawn(move || server.run(false)));
@@ -218,7 +218,7 @@ fn it_ends_when_its_clients_have_left_and_removes_its_sockets() {
 #[test]
 fn a_second_simulator_in_one_directory_is_refused() {
     let sim = Running::start(1_000_000, 0);
-    let options = Options { runtime: sim.runtime.clone(), log: None, seed: 1 };
+    let options = Options { runtime: sim.runtime.clone(), log: None, seed: 1, round_ns: ROUND_NS };
     let spec = WorldSpec { buses: Vec::new(), drives: Vec::new() };
     let error = Server::new(spec, &options).err().unwrap();
     assert!(error.to_string().contains("already running"), "{error}");

@@ -1,0 +1,26 @@
+//! The real-time daemon.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mechos_rt::args::Args;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("MECHOS_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .init();
+    match mechos_rt::daemon::run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mechos-rt: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

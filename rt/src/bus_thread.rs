@@ -1,0 +1,236 @@
+//! A bus thread: owns one bus and the masters of its drives.
+//!
+//! It sleeps until a frame comes in or the control thread hands over an order, sends what the
+//! order asks, and ticks the order off. Before anything is sent it checks the guardian's fence,
+//! the latch and the age of the order: what it holds is never sent late, and after a stop nothing
+//! goes out but stops, power-off and heartbeats. Heartbeats and SYNC go out only for a fresh tick.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrayvec::ArrayVec;
+use hal::bus::ControllerState;
+use hal::drive::{DriveGoal, Outbox};
+use hal::network::Network;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use shm_protocol::records::Cause;
+
+use crate::fence::Fences;
+use crate::host::clock;
+use crate::inject::Target;
+use crate::note::Note;
+use crate::order::{Order, Report};
+use crate::port::Port;
+use crate::shared::Shared;
+use crate::wiring::BusEnds;
+
+/// Frames taken in one turn, so that a flood on the bus cannot keep the thread from its orders.
+const RECEIVE_MAX: usize = 64;
+/// Ticks in which the stop is sent again and again, until the drives confirm it.
+const STOP_EAGER_TICKS: u32 = 20;
+/// Then it is sent every so many ticks.
+const STOP_PATIENT_TICKS: u32 = 20;
+/// Longest sleep without a frame or an order, ms.
+const SLEEP_MAX_MS: u8 = 20;
+
+/// What a bus thread is made of.
+pub struct BusThread {
+    /// Index of the bus in the robot file.
+    pub bus: usize,
+    /// The shared words.
+    pub shared: Arc<Shared>,
+    /// The guardian's fence.
+    pub fences: Arc<Fences>,
+    /// The bus.
+    pub port: Port,
+    /// The masters of its drives.
+    pub network: Network,
+    /// The rings to and from it.
+    pub ends: BusEnds,
+    /// Length of a tick, ns.
+    pub period_ns: u64,
+    /// An order older than this is not sent, ns.
+    pub order_age_max_ns: u64,
+    /// Ticks since the present stop began.
+    pub stop_ticks: u32,
+    /// The last order was a halt.
+    pub halting: bool,
+}
+
+impl BusThread {
+    /// Runs until the process ends. Real time.
+    pub fn run(&mut self) {
+        let mut outbox = Outbox::default();
+        while !self.shared.leave.load(Ordering::Relaxed) {
+            self.sleep();
+            self.shared.inject.act(Target::Bus(self.bus), clock::now_ns);
+            let heard = self.listen();
+            let order = self.newest_order();
+            if let Some(order) = &order {
+                self.execute(order, &mut outbox);
+            }
+            if heard || order.is_some() {
+                self.report();
+            }
+            self.tend();
+        }
+    }
+
+    /// Sleeps until a frame or an order is there.
+    fn sleep(&self) {
+        let bell = PollFd::new(self.ends.bell.as_fd(), PollFlags::POLLIN);
+        let mut fds: ArrayVec<PollFd<'_>, 2> = ArrayVec::new();
+        fds.push(bell);
+        if let Some(descriptor) = self.port.descriptor() {
+            fds.push(PollFd::new(descriptor, PollFlags::POLLIN));
+        }
+        // An interrupted or failed poll only means looking sooner.
+        let _ = poll(&mut fds, PollTimeout::from(SLEEP_MAX_MS));
+    }
+
+    /// Takes what the bus delivered; returns whether there was anything.
+    fn listen(&mut self) -> bool {
+        let mut heard = false;
+        for _ in 0..RECEIVE_MAX {
+            match self.port.receive() {
+                Ok(Some(received)) => {
+                    self.network.on_frame(&received);
+                    heard = true;
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    self.note_loss();
+                    break;
+                }
+            }
+        }
+        heard
+    }
+
+    fn newest_order(&mut self) -> Option<Order> {
+        let mut newest = None;
+        while let Ok(order) = self.ends.orders.pop() {
+            newest = Some(order);
+        }
+        if newest.is_some() {
+            // Reading resets the bell; it was rung at least once for this order.
+            let _ = self.ends.bell.read();
+        }
+        newest
+    }
+
+    fn execute(&mut self, order: &Order, outbox: &mut Outbox) {
+        self.halting = order.halt;
+        let now_ns = clock::now_ns();
+        let stale = now_ns.saturating_sub(order.nominal_ns) > self.order_age_max_ns;
+        if self.fences.is_up() || stale {
+            return self.tick_off(order);
+        }
+        let latched = self.shared.latch.is_set();
+        let mut sent = true;
+        if order.halt && self.stop_is_due() {
+            sent &= self.send(&self.network.stop_frame());
+        } else if !order.halt {
+            self.stop_ticks = 0;
+        }
+        outbox.clear();
+        if latched {
+            // The kernel has not seen the cause yet: nothing that moves goes out meanwhile.
+            let mut commands = order.commands.clone();
+            for command in commands.iter_mut().filter(|c| c.goal == DriveGoal::Enabled) {
+                command.goal = DriveGoal::Halt;
+            }
+            self.network.cycle(now_ns, &commands, outbox);
+        } else {
+            self.network.cycle(now_ns, &order.commands, outbox);
+        }
+        for frame in outbox.iter() {
+            sent &= self.send(frame);
+        }
+        let sent_ns = clock::now_ns();
+        // A full ring means a housekeeping thread that is behind; the histogram misses a sample.
+        let _ = self.ends.sends.push(sent_ns.saturating_sub(order.nominal_ns));
+        if sent {
+            self.tick_off(order);
+            let end_ns = order.nominal_ns.saturating_add(self.period_ns);
+            if order.computed_ns <= end_ns && sent_ns > end_ns {
+                self.count_late_send();
+            }
+        } else if !order.energised {
+            self.tick_off(order);
+        }
+    }
+
+    /// Whether this tick sends the stop: every tick at first, then now and then until every drive
+    /// has confirmed it.
+    fn stop_is_due(&mut self) -> bool {
+        let ticks = self.stop_ticks;
+        self.stop_ticks = ticks.saturating_add(1);
+        if ticks == 0 {
+            return true;
+        }
+        !self.network.all_stopped() && (ticks < STOP_EAGER_TICKS || ticks % STOP_PATIENT_TICKS == 0)
+    }
+
+    fn send(&mut self, frame: &hal::frame::Frame) -> bool {
+        match self.port.send(frame) {
+            Ok(()) => true,
+            Err(_) => {
+                if let Some(word) = self.shared.send_failures.get(self.bus) {
+                    word.fetch_add(1, Ordering::Relaxed);
+                }
+                self.note_loss();
+                false
+            }
+        }
+    }
+
+    /// Release pairs with the Acquire of the deadline thread: the frames were handed over before.
+    fn tick_off(&self, order: &Order) {
+        if let Some(word) = self.shared.ticks.buses.get(self.bus) {
+            word.store(order.tick.saturating_add(1), Ordering::Release);
+        }
+    }
+
+    fn count_late_send(&self) {
+        if let Some(word) = self.shared.late_sends.get(self.bus) {
+            word.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn report(&mut self) {
+        let now_ns = clock::now_ns();
+        let drives = (0..self.network.len()).map(|i| self.network.feedback(i, now_ns)).collect();
+        // A full ring means a control thread that is stuck; the newest report follows when it is
+        // not.
+        let _ = self.ends.reports.push(Report { drives });
+    }
+
+    /// Latches a bus that is gone while anything is powered.
+    fn note_loss(&mut self) {
+        if self.port.is_open() {
+            return;
+        }
+        let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);
+        if self.shared.energised.load(Ordering::Acquire) {
+            self.shared.latch.raise(Cause::BusFault, bus);
+        }
+        self.ends.notes.leave(Note::BusLost { bus, t_ns: clock::now_ns() });
+    }
+
+    /// Publishes the bus' state and opens the bus again when it is gone and nothing moves: opening
+    /// allocates.
+    fn tend(&mut self) {
+        let state = self.port.state();
+        self.shared.set_bus_state(self.bus, state);
+        if state == ControllerState::Down
+            && !self.port.is_open()
+            && (self.halting || !self.shared.energised.load(Ordering::Acquire))
+            && self.port.tend(clock::now_ns())
+        {
+            let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);
+            self.ends.notes.leave(Note::BusOpened { bus });
+        }
+    }
+}

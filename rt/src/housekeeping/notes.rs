@@ -1,0 +1,100 @@
+//! The real-time threads' notes, written to the log and into the status.
+
+use mechos_kernel::Mode;
+use mechos_kernel::io::OperatorAnswer;
+use rtrb::Consumer;
+use shm_protocol::records::{Verdict, VerdictKind};
+use tracing::{error, info, warn};
+
+use super::status::StatusBook;
+use crate::names::{kebab, mode_name};
+use crate::note::Note;
+
+/// Notes taken in one turn.
+const NOTES_PER_TURN_MAX: usize = 4096;
+
+/// What notes ask housekeeping to do.
+#[derive(Default)]
+pub struct Errands {
+    /// Answers of the kernel to operators.
+    pub answers: Vec<OperatorAnswer>,
+    /// Modes entered.
+    pub modes: Vec<Mode>,
+    /// An operator's reset was taken: the guardian is to lower its fence.
+    pub reset: bool,
+}
+
+/// Takes what has been left, in each thread's order.
+pub fn take(rings: &mut [Consumer<Note>], book: &mut StatusBook) -> Errands {
+    let mut errands = Errands::default();
+    for ring in rings {
+        for _ in 0..NOTES_PER_TURN_MAX {
+            let Ok(note) = ring.pop() else { break };
+            handle(note, book, &mut errands);
+        }
+    }
+    errands
+}
+
+fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
+    match note {
+        Note::Mode { t_ns, from, to, epoch } => {
+            mode_changed(t_ns, from, to, epoch, book);
+            errands.modes.push(to);
+        }
+        Note::Verdict(verdict) => log_verdict(&verdict),
+        Note::Answer(answer) => errands.answers.push(answer),
+        Note::Reset { t_ns } => {
+            info!(t_ns, "an operator's reset was taken: latches, fence and drive faults are cleared");
+            errands.reset = true;
+        }
+        Note::Missed { t_ns, tick, miss, cause, skipped, late_ns } => {
+            book.miss(cause);
+            let (miss, cause) = (kebab(&miss), kebab(&cause));
+            tracing::debug!(t_ns, tick, miss, cause, skipped, late_ns, "a tick was late");
+        }
+        Note::DeadlineStop { cause, detail, deadline_ns, sent_ns } => {
+            let after_ns = sent_ns.saturating_sub(deadline_ns);
+            let cause = kebab(&cause);
+            error!(cause, detail, deadline_ns, sent_ns, after_ns, "stop sent by the deadline thread");
+        }
+        Note::Panic { t_ns, thread } => {
+            error!(t_ns, thread, "a real-time thread panicked; the drives were stopped");
+        }
+        Note::BusOpened { bus } => info!(bus, "bus open"),
+        Note::BusLost { bus, t_ns } => error!(bus, t_ns, "bus lost"),
+        Note::LinkRetired { generation, submitted, returned, taken } => {
+            book.old.add(submitted, returned, taken);
+            info!(generation, submitted, returned, taken, "planner's connection retired");
+        }
+    }
+}
+
+fn mode_changed(t_ns: u64, from: Mode, to: Mode, epoch: u32, book: &mut StatusBook) {
+    let (from_name, to_name) = (mode_name(from), mode_name(to));
+    if let Mode::Halted { cause, detail } = to {
+        book.halt(cause, detail, t_ns);
+        let cause = kebab(&cause);
+        error!(t_ns, from = from_name, to = to_name, epoch, cause, detail, "mode");
+    } else {
+        info!(t_ns, from = from_name, to = to_name, epoch, "mode");
+    }
+}
+
+fn log_verdict(verdict: &Verdict) {
+    let trace = hex(&verdict.trace.0);
+    let (number, tick, kind) = (verdict.number, verdict.tick, kebab(&verdict.kind));
+    if verdict.kind == VerdictKind::Refused {
+        let rule = kebab(&verdict.rule);
+        let (axis, value) = (verdict.axis, verdict.value);
+        let (limit, nearest) = (verdict.limit, verdict.nearest);
+        warn!(number, tick, kind, rule, axis, value, limit, nearest, trace, "verdict");
+    } else {
+        let cause = kebab(&verdict.cause);
+        info!(number, tick, kind, cause, trace, "verdict");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

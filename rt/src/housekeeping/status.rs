@@ -1,0 +1,313 @@
+//! The operator's status, put together from what the real-time threads have left.
+
+use std::collections::VecDeque;
+
+use hdrhistogram::Histogram;
+use mechos_kernel::Mode;
+use mechos_kernel::io::{AxisState, Interlocks};
+use mechos_operator::{
+    AxisStatus, BusStatus, Halt, HostStatus, IntentSums, MissCauses, Misses, Percentiles, Pids,
+    RtStatus, Status, ThreadStatus,
+};
+use mechos_robot::Robot;
+use shm_protocol::records::Cause;
+
+use crate::host::{self, HostReport};
+use crate::miss_cause::MissCause;
+use crate::names::{kebab, mode_name};
+use crate::publish::code_of;
+use crate::shared::{Shared, StopsDisabled};
+use crate::snapshot::{AxisSnapshot, Snapshot};
+
+/// Stops that are kept; the oldest go first.
+const HALTS_MAX: usize = 256;
+/// Longest time that a histogram holds, ns; a longer one counts as this.
+const HISTOGRAM_MAX_NS: u64 = 60_000_000_000;
+
+/// Planner connections that have ended, added up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OldGenerations {
+    submitted: u64,
+    returned: u64,
+    lost: u64,
+}
+
+impl OldGenerations {
+    /// Adds a connection that has ended. What its sender claims to have submitted and what was
+    /// neither returned nor taken is lost with it.
+    pub fn add(&mut self, submitted: u64, returned: u64, taken: u64) {
+        // A sender that lies about its counters gets sums that are consistent with what was taken.
+        let submitted = submitted.max(taken.saturating_add(returned));
+        self.submitted = self.submitted.saturating_add(submitted);
+        self.returned = self.returned.saturating_add(returned);
+        let lost = submitted.saturating_sub(returned).saturating_sub(taken);
+        self.lost = self.lost.saturating_add(lost);
+    }
+}
+
+/// Everything that a status is made of.
+pub struct StatusBook {
+    robot_name: String,
+    profile: &'static str,
+    axis_names: Vec<String>,
+    buses: Vec<(String, f64)>,
+    period_ns: u64,
+    stops_disabled: StopsDisabled,
+    host: HostReport,
+    same_user: bool,
+    wake: Histogram<u64>,
+    compute: Histogram<u64>,
+    send: Histogram<u64>,
+    causes: MissCauses,
+    halts: VecDeque<Halt>,
+    /// The newest snapshot.
+    pub snapshot: Option<Snapshot>,
+    /// Ended planner connections.
+    pub old: OldGenerations,
+    /// The processes.
+    pub pids: Pids,
+}
+
+impl StatusBook {
+    /// An empty book for `robot`.
+    ///
+    /// # Errors
+    /// The histogram library's, for bounds that it does not take.
+    pub fn new(
+        robot: &Robot,
+        stops_disabled: StopsDisabled,
+        host: HostReport,
+        same_user: bool,
+    ) -> Result<Self, hdrhistogram::CreationError> {
+        let histogram = || Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 3);
+        let pid = i32::try_from(std::process::id()).ok();
+        Ok(Self {
+            robot_name: robot.name.clone(),
+            profile: robot.profile.name(),
+            axis_names: robot.axes.iter().map(|axis| axis.name.clone()).collect(),
+            buses: robot.buses.iter().map(|b| (b.name.clone(), b.load.percent)).collect(),
+            period_ns: robot.budgets.period_ns,
+            stops_disabled,
+            host,
+            same_user,
+            wake: histogram()?,
+            compute: histogram()?,
+            send: histogram()?,
+            causes: MissCauses::default(),
+            halts: VecDeque::new(),
+            snapshot: None,
+            old: OldGenerations::default(),
+            pids: Pids { rt: pid, ..Pids::default() },
+        })
+    }
+
+    /// Adds one tick's timing, ns.
+    pub fn sample(&mut self, wake_ns: u64, compute_ns: u64) {
+        self.wake.saturating_record(wake_ns);
+        self.compute.saturating_record(compute_ns);
+    }
+
+    /// Adds one bus' time from a tick's nominal start to its last frame handed over, ns.
+    pub fn sent(&mut self, send_ns: u64) {
+        self.send.saturating_record(send_ns);
+    }
+
+    /// Adds a miss' cause.
+    pub fn miss(&mut self, cause: MissCause) {
+        let count = match cause {
+            MissCause::OwnStage => &mut self.causes.own_stage,
+            MissCause::PageFault => &mut self.causes.page_fault,
+            MissCause::InvoluntarySwitch => &mut self.causes.involuntary_switch,
+            MissCause::Steal => &mut self.causes.steal,
+        };
+        *count += 1;
+    }
+
+    /// Adds a stop.
+    pub fn halt(&mut self, cause: Cause, detail: u32, t_ns: u64) {
+        if self.halts.len() >= HALTS_MAX {
+            self.halts.pop_front();
+        }
+        self.halts.push_back(Halt { cause: kebab(&cause), detail, t_ns });
+    }
+
+    /// The mode that the kernel assigned last.
+    pub fn mode(&self) -> Mode {
+        self.snapshot.as_ref().map_or(Mode::Disarmed, |snapshot| snapshot.mode)
+    }
+
+    /// The status now, with the threads as the kernel grants them at this moment.
+    pub fn status(&self, shared: &Shared) -> Status {
+        let mut status = Status {
+            robot: self.robot_name.clone(),
+            profile: self.profile.to_owned(),
+            period_ns: self.period_ns,
+            wake_us: percentiles(&self.wake),
+            compute_us: percentiles(&self.compute),
+            send_us: percentiles(&self.send),
+            buses: self.buses(shared),
+            rt: RtStatus { threads: threads() },
+            host: HostStatus {
+                realtime: self.host.realtime,
+                warnings: self.host.warnings.clone(),
+            },
+            halts: self.halts.iter().cloned().collect(),
+            stops_disabled: self.stops_disabled.names(),
+            pids: self.pids,
+            same_user: self.same_user,
+            mode: mode_name(Mode::Disarmed).to_owned(),
+            cause: kebab(&Cause::None),
+            ..Status::default()
+        };
+        if let Some(snapshot) = &self.snapshot {
+            self.fill(&mut status, snapshot, shared);
+        }
+        status
+    }
+
+    fn fill(&self, status: &mut Status, snapshot: &Snapshot, shared: &Shared) {
+        let (_, cause, detail) = code_of(snapshot.mode);
+        status.mode = mode_name(snapshot.mode).to_owned();
+        status.cause = kebab(&cause);
+        status.cause_detail = detail;
+        status.epoch = snapshot.epoch;
+        status.t_ns = snapshot.t_ns;
+        status.ticks = snapshot.ticks;
+        status.skipped = snapshot.skipped;
+        let late_send = shared.late_sends.iter().map(crate::shared::count).sum();
+        status.misses = Misses {
+            late_wake: snapshot.late_wake,
+            late_compute: snapshot.late_compute,
+            late_send,
+        };
+        status.miss_causes = MissCauses { bus: late_send, ..self.causes };
+        status.intents = self.sums(snapshot);
+        status.operator_has_control = snapshot.operator_has_control;
+        status.interlocks = interlock_names(snapshot.interlocks);
+        status.axes =
+            self.axis_names.iter().zip(&snapshot.axes).map(|(n, a)| axis_status(n, a)).collect();
+    }
+
+    fn sums(&self, snapshot: &Snapshot) -> IntentSums {
+        let counters = snapshot.counters;
+        let link = snapshot.link.unwrap_or_default();
+        IntentSums {
+            submitted: self.old.submitted.saturating_add(link.submitted),
+            returned: self.old.returned.saturating_add(link.returned),
+            lost: self.old.lost,
+            queued: link.queued,
+            accepted: counters.accepted,
+            clamped: counters.clamped,
+            refused: counters.refused,
+            preempted: counters.preempted,
+            completed: counters.completed,
+            expired: counters.expired,
+            aborted: counters.aborted,
+            active: counters.active,
+        }
+    }
+
+    fn buses(&self, shared: &Shared) -> Vec<BusStatus> {
+        let status = |(index, (name, load)): (usize, &(String, f64))| BusStatus {
+            name: name.clone(),
+            load_percent: *load,
+            state: kebab(&shared.bus_state(index)),
+        };
+        self.buses.iter().enumerate().map(status).collect()
+    }
+}
+
+/// The open interlocks by name.
+pub fn interlock_names(bits: u32) -> Vec<String> {
+    const NAMES: [(u32, &str); 13] = [
+        (Interlocks::NOT_HOMED, "not-homed"),
+        (Interlocks::MOVING, "moving"),
+        (Interlocks::FEEDBACK, "feedback"),
+        (Interlocks::DRIVE_NOT_READY, "drive-not-ready"),
+        (Interlocks::DRIVE_SILENT, "drive-silent"),
+        (Interlocks::OUTSIDE_LIMITS, "outside-limits"),
+        (Interlocks::LATCHED, "latched"),
+        (Interlocks::GUARDIAN, "guardian"),
+        (Interlocks::DEADLINE_SOCKET, "deadline-socket"),
+        (Interlocks::GUARDIAN_SOCKET, "guardian-socket"),
+        (Interlocks::REAL_TIME, "real-time"),
+        (Interlocks::BUS, "bus"),
+        (Interlocks::FENCE, "fence"),
+    ];
+    let open = |(bit, _): &&(u32, &str)| bits & bit != 0;
+    NAMES.iter().filter(open).map(|(_, name)| (*name).to_owned()).collect()
+}
+
+fn threads() -> Vec<ThreadStatus> {
+    let status = |grant: host::grants::ThreadGrant| ThreadStatus {
+        name: grant.name,
+        policy: grant.policy.to_owned(),
+        priority: i32::from(grant.priority),
+        cpu: grant.cpu,
+        locked: grant.locked,
+        tid: grant.tid,
+    };
+    host::grants::grants().into_iter().map(status).collect()
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+    let us = |ns: u64| ns as f64 / 1_000.0;
+    Percentiles {
+        p50: us(histogram.value_at_quantile(0.5)),
+        p99: us(histogram.value_at_quantile(0.99)),
+        p99_9: us(histogram.value_at_quantile(0.999)),
+        max: us(histogram.max()),
+    }
+}
+
+fn axis_status(name: &str, axis: &AxisSnapshot) -> AxisStatus {
+    let states = [
+        (AxisState::Offline, "offline"),
+        (AxisState::Configuring, "configuring"),
+        (AxisState::Ready, "ready"),
+        (AxisState::Enabling, "enabling"),
+        (AxisState::Enabled, "enabled"),
+        (AxisState::QuickStop, "quick-stop"),
+        (AxisState::Fault, "fault"),
+        (AxisState::Misconfigured, "misconfigured"),
+    ];
+    let state = states.iter().find(|(state, _)| *state as u8 == axis.now.state);
+    AxisStatus {
+        name: name.to_owned(),
+        position_rad: axis.now.position_rad,
+        velocity_rad_s: axis.now.velocity_rad_s,
+        effort_nm: axis.now.effort_nm,
+        setpoint_rad: axis.now.setpoint_rad,
+        state: state.map_or("offline", |(_, name)| name).to_owned(),
+        fault_code: axis.now.fault_code,
+        travel_rad: axis.travel_rad,
+        start_rad: axis.start_rad.unwrap_or(axis.now.position_rad),
+        end_rad: axis.now.position_rad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_neither_taken_nor_returned_is_lost() {
+        let mut old = OldGenerations::default();
+        old.add(10, 2, 5);
+        assert_eq!((old.submitted, old.returned, old.lost), (10, 2, 3));
+    }
+
+    #[test]
+    fn a_sender_that_lies_cannot_break_the_sums() {
+        let mut old = OldGenerations::default();
+        old.add(0, 7, 5);
+        assert_eq!(old.submitted, old.returned + old.lost + 5);
+        old.add(u64::MAX, u64::MAX, u64::MAX);
+    }
+
+    #[test]
+    fn every_interlock_has_a_name() {
+        assert_eq!(interlock_names(Interlocks::FENCE | Interlocks::MOVING), ["moving", "fence"]);
+        assert_eq!(interlock_names(0x7f | 0x3f << 16).len(), 13);
+    }
+}

@@ -1,0 +1,142 @@
+//! The fixed schedule of ticks: which tick it is, how many were skipped, and which stage was late.
+//!
+//! Tick `k` starts nominally at `start + k * period`. The schedule never shifts: a late process
+//! skips ticks and says so, and `elapsed / period == run + skipped` holds at every moment.
+
+/// Ticks of a fixed length from a fixed start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    start_ns: u64,
+    period_ns: u64,
+    next: u64,
+    run: u64,
+    skipped: u64,
+}
+
+/// One tick that is to run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// Its number since the schedule's start, skipped ones counted.
+    pub number: u64,
+    /// Its nominal start, CLOCK_MONOTONIC ns.
+    pub nominal_ns: u64,
+    /// Ticks that were passed over right before it.
+    pub skipped_before: u64,
+}
+
+impl Schedule {
+    /// A schedule whose tick 0 starts at `start_ns`; a period of 0 counts as 1 ns.
+    pub fn new(start_ns: u64, period_ns: u64) -> Self {
+        Self { start_ns, period_ns: period_ns.max(1), next: 0, run: 0, skipped: 0 }
+    }
+
+    /// When the next tick starts, CLOCK_MONOTONIC ns. Real time.
+    pub fn next_ns(&self) -> u64 {
+        self.start_of(self.next)
+    }
+
+    /// Nominal start of tick `number`. Real time.
+    pub fn start_of(&self, number: u64) -> u64 {
+        self.start_ns.saturating_add(number.saturating_mul(self.period_ns))
+    }
+
+    /// Woken at `now_ns`: the tick whose time it is. Ticks whose whole period has passed are
+    /// counted as skipped. Real time.
+    pub fn begin(&mut self, now_ns: u64) -> Tick {
+        let current = now_ns.saturating_sub(self.start_ns) / self.period_ns;
+        let skipped_before = current.saturating_sub(self.next);
+        let number = self.next + skipped_before;
+        self.skipped += skipped_before;
+        self.run += 1;
+        self.next = number + 1;
+        Tick { number, nominal_ns: self.start_of(number), skipped_before }
+    }
+
+    /// Ticks that ran.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// Ticks that were passed over.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+}
+
+/// Which stage of a tick made it late; the first that was is the one that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Woken when the time left did not suffice for the tick's budget.
+    LateWake,
+    /// Woken in time, computed past the end of the period.
+    LateCompute,
+    /// Computed in time, handed to the bus past the end of the period.
+    LateSend,
+}
+
+/// Judges the stages that the control thread sees itself. `execution_ns` is the budget for
+/// computing. Real time.
+pub fn judge(
+    tick: &Tick,
+    period_ns: u64,
+    execution_ns: u64,
+    woken_ns: u64,
+    computed_ns: u64,
+) -> Option<Miss> {
+    let end_ns = tick.nominal_ns.saturating_add(period_ns);
+    if tick.skipped_before > 0 || woken_ns.saturating_add(execution_ns) > end_ns {
+        Some(Miss::LateWake)
+    } else if computed_ns > end_ns {
+        Some(Miss::LateCompute)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_tick_on_time_skips_nothing() {
+        let mut schedule = Schedule::new(1_000, 100);
+        assert_eq!(schedule.begin(1_003).number, 0);
+        assert_eq!(schedule.next_ns(), 1_100);
+        assert_eq!(schedule.begin(1_101).number, 1);
+        assert_eq!(schedule.skipped(), 0);
+    }
+
+    #[test]
+    fn a_late_tick_skips_whole_periods_and_keeps_the_schedule() {
+        let mut schedule = Schedule::new(0, 100);
+        schedule.begin(0);
+        let tick = schedule.begin(450);
+        assert_eq!((tick.number, tick.nominal_ns, tick.skipped_before), (4, 400, 3));
+        assert_eq!(schedule.next_ns(), 500);
+    }
+
+    #[test]
+    fn the_first_late_stage_is_the_one_counted() {
+        let tick = Tick { number: 5, nominal_ns: 500, skipped_before: 0 };
+        assert_eq!(judge(&tick, 100, 50, 510, 540), None);
+        assert_eq!(judge(&tick, 100, 50, 560, 650), Some(Miss::LateWake));
+        assert_eq!(judge(&tick, 100, 50, 520, 650), Some(Miss::LateCompute));
+    }
+
+    proptest! {
+        #[test]
+        fn elapsed_periods_equal_run_plus_skipped(
+            gaps in proptest::collection::vec(0u64..2_000, 1..200), period in 1u64..500
+        ) {
+            let mut schedule = Schedule::new(7, period);
+            let mut now = 7;
+            for gap in gaps {
+                now = schedule.next_ns().max(now) + gap;
+                let tick = schedule.begin(now);
+                prop_assert_eq!(schedule.run() + schedule.skipped(), tick.number + 1);
+                prop_assert_eq!((now - 7) / period, tick.number);
+            }
+        }
+    }
+}

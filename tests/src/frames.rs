@@ -1,0 +1,151 @@
+//! The simulator's frame log, read as evidence.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// One line of the log.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Line {
+    /// When the simulator received the frame, CLOCK_MONOTONIC ns.
+    pub recv_ns: u64,
+    /// When its end was on the wire, CLOCK_MONOTONIC ns.
+    pub wire_ns: u64,
+    /// The bus.
+    pub bus: String,
+    /// The sending process.
+    pub pid: i32,
+    /// The sender's name.
+    pub sender: String,
+    /// The identifier.
+    pub id: u32,
+    /// The payload, hexadecimal.
+    pub data: String,
+}
+
+impl Line {
+    /// The payload.
+    pub fn bytes(&self) -> Vec<u8> {
+        (0..self.data.len() / 2)
+            .map(|i| u8::from_str_radix(&self.data[2 * i..2 * i + 2], 16).expect("hexadecimal"))
+            .collect()
+    }
+}
+
+/// A drive's own report: PDO 1 or 3, status word and position.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// The drive's node id.
+    pub node: u32,
+    /// When it was on the wire, ns.
+    pub wire_ns: u64,
+    /// CiA 402 status word.
+    pub statusword: u16,
+    /// Position, counts.
+    pub counts: i32,
+}
+
+/// The whole log.
+pub struct Frames {
+    /// Its lines in wire order.
+    pub lines: Vec<Line>,
+    stop_id: u32,
+}
+
+/// How far a drive's position may wander while it counts as standing, counts.
+const STANDING_COUNTS: i32 = 4;
+
+impl Frames {
+    /// Reads a log; a last line that is not complete yet is left out.
+    pub fn read(path: &Path, stop_id: u32) -> Frames {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines: Vec<Line> = complete
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        Frames { lines, stop_id }
+    }
+
+    /// Stop frames on the wire at or after `from_ns`.
+    pub fn stops(&self, from_ns: u64) -> impl Iterator<Item = &Line> {
+        let is_stop = move |line: &&Line| {
+            line.id == self.stop_id && line.wire_ns >= from_ns && line.data == "0200"
+        };
+        self.lines.iter().filter(is_stop)
+    }
+
+    /// The first stop frame after `from_ns` on every bus: the time of the last bus to see one.
+    pub fn stopped_on_every_bus(&self, from_ns: u64, buses: usize) -> Option<u64> {
+        let mut first: BTreeMap<&str, u64> = BTreeMap::new();
+        for line in self.stops(from_ns) {
+            first.entry(&line.bus).or_insert(line.wire_ns);
+        }
+        (first.len() == buses).then(|| first.values().copied().max()).flatten()
+    }
+
+    /// The drives' reports at or after `from_ns`.
+    pub fn reports(&self, from_ns: u64) -> Vec<Report> {
+        self.lines
+            .iter()
+            .filter(|line| line.wire_ns >= from_ns && line.sender.starts_with("drive:"))
+            .filter_map(|line| {
+                let (service, node) = (line.id & 0x780, line.id & 0x7f);
+                let bytes = line.bytes();
+                (matches!(service, 0x180 | 0x380) && bytes.len() == 6).then(|| Report {
+                    node,
+                    wire_ns: line.wire_ns,
+                    statusword: u16::from_le_bytes([bytes[0], bytes[1]]),
+                    counts: i32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]),
+                })
+            })
+            .collect()
+    }
+
+    /// When every drive had come to rest for good, ns; `None` when one still moves at the end of
+    /// the log or said nothing since `from_ns`.
+    pub fn standstill_ns(&self, from_ns: u64, drives: usize) -> Option<u64> {
+        let mut last: BTreeMap<u32, (i32, u64)> = BTreeMap::new();
+        for report in self.reports(from_ns).iter().rev() {
+            let (rest, since) = last.entry(report.node).or_insert((report.counts, report.wire_ns));
+            if (report.counts - *rest).abs() <= STANDING_COUNTS && *since != 0 {
+                *since = report.wire_ns.min(*since);
+            } else {
+                // Moving here: whatever came before does not count any more.
+                *rest = i32::MAX / 2;
+            }
+        }
+        (last.len() == drives).then(|| last.values().map(|(_, since)| *since).max()).flatten()
+    }
+
+    /// Whether each drive's last report since `from_ns` says that it does not follow setpoints.
+    pub fn all_off(&self, from_ns: u64, drives: usize) -> bool {
+        let mut last = BTreeMap::new();
+        for report in self.reports(from_ns) {
+            last.insert(report.node, report.statusword);
+        }
+        last.len() == drives && last.values().all(|word| word & 0x6f != 0x27)
+    }
+
+    /// Setpoints (receive PDO 1 with operation enabled) on the wire at or after `from_ns`.
+    pub fn setpoints(&self, from_ns: u64) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(move |line| {
+            line.wire_ns >= from_ns
+                && line.id & 0x780 == 0x200
+                && line.bytes().first().is_some_and(|low| low & 0x0f == 0x0f)
+        })
+    }
+
+    /// Largest step of any drive's position between two reports since `from_ns`, counts.
+    pub fn largest_step(&self, from_ns: u64) -> i32 {
+        let mut last: BTreeMap<u32, i32> = BTreeMap::new();
+        let mut largest = 0;
+        for report in self.reports(from_ns) {
+            if let Some(before) = last.insert(report.node, report.counts) {
+                largest = largest.max((report.counts - before).abs());
+            }
+        }
+        largest
+    }
+}

@@ -1,0 +1,297 @@
+//! The processes of one machine, started one by one without a supervisor, so that what was killed
+//! stays dead.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mechos_operator::{Client, Command as Ask, Fault, Status};
+use mechos_robot::Robot;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::binaries::{arm6, program};
+use crate::frames::Frames;
+use crate::now_ns;
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One machine at a time: each wants the real-time priorities and both CPUs for itself.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits for its turn: one machine at a time.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names for `--disable-stop`.
+    pub disabled: Vec<&'static str>,
+    /// Start the embedded planner.
+    pub cognition: bool,
+    /// More arguments for cognition.
+    pub cognition_args: Vec<String>,
+    /// The robot file.
+    pub robot: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { disabled: vec![], cognition: true, cognition_args: vec![], robot: arm6() }
+    }
+}
+
+/// A running machine; dropped, everything of it is killed and its folder removed.
+pub struct Machine {
+    /// The runtime directory.
+    pub runtime: PathBuf,
+    /// The simulator.
+    pub sim: Child,
+    /// The guardian.
+    pub guardian: Child,
+    /// The daemon.
+    pub rt: Child,
+    /// The planner.
+    pub cognition: Option<Child>,
+    /// The robot.
+    pub robot: Robot,
+    options: Options,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Machine {
+    /// Starts everything and waits until the daemon answers.
+    pub fn start(options: Options) -> Machine {
+        let turn = turn();
+        let name = format!("mechos-test-{}-{}", std::process::id(), now_ns());
+        let runtime = std::env::temp_dir().join(name);
+        std::fs::create_dir(&runtime).expect("a runtime directory");
+        let robot = Robot::load(&options.robot).expect("the robot file is right");
+        let sim = spawn(&runtime, &options, "mechos-sim", &["--log".into(), log_path(&runtime)]);
+        for bus in &robot.buses {
+            wait_for(&runtime.join(format!("bus-{}.sock", bus.name)));
+        }
+        let guardian = spawn(&runtime, &options, "mechos-guardian", &off(&options, "guardian"));
+        wait_for(&runtime.join("guardian.sock"));
+        let rt = spawn(&runtime, &options, "mechos-rt", &off(&options, ""));
+        wait_for(&runtime.join("operator.sock"));
+        let mut machine = Machine {
+            runtime,
+            sim,
+            guardian,
+            rt,
+            cognition: None,
+            robot,
+            options,
+            _turn: turn,
+        };
+        if machine.options.cognition {
+            machine.start_cognition();
+        }
+        machine
+    }
+
+    /// Starts and arms, and waits until every axis moves.
+    pub fn moving(options: Options) -> Machine {
+        let machine = Machine::start(options);
+        machine.arm();
+        machine.wait("every axis to move", |status| {
+            status.axes.iter().all(|axis| axis.travel_rad > 0.05)
+        });
+        machine
+    }
+
+    /// Starts the planner.
+    pub fn start_cognition(&mut self) {
+        let mut command = Command::new(program("mechos-cognition"));
+        command.arg("--runtime").arg(&self.runtime).args(&self.options.cognition_args);
+        self.cognition = Some(logged(&self.runtime, "mechos-cognition", command));
+    }
+
+    /// Starts the daemon again, as a supervisor would.
+    pub fn restart_rt(&mut self) {
+        let mut args = off(&self.options, "");
+        args.extend(["--begin-halted".into(), "rt-lost".into()]);
+        let _ = self.rt.wait();
+        self.rt = spawn(&self.runtime, &self.options, "mechos-rt", &args);
+        self.wait("the daemon to answer", |_| true);
+    }
+
+    /// Starts the guardian again, as a supervisor would.
+    pub fn restart_guardian(&mut self) {
+        let _ = self.guardian.wait();
+        let args = off(&self.options, "guardian");
+        self.guardian = spawn(&self.runtime, &self.options, "mechos-guardian", &args);
+    }
+
+    /// Whether the daemon ends by itself within a few seconds.
+    pub fn rt_ended(&mut self) -> bool {
+        let until = Instant::now() + Duration::from_secs(8);
+        while Instant::now() < until {
+            if self.rt.try_wait().ok().flatten().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
+    /// Waits until every process has ended by itself.
+    pub fn wait_for_the_end(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        let mut children = vec![&mut self.rt, &mut self.guardian, &mut self.sim];
+        children.extend(self.cognition.as_mut());
+        while !children.iter_mut().all(|c| c.try_wait().ok().flatten().is_some()) {
+            assert!(Instant::now() < until, "a process does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes a drive fall silent for a while.
+    pub fn silence(&self, drive: &str, ms: u64) {
+        let path = self.runtime.join("sim.sock");
+        let request = Silence { drive: drive.to_owned(), ms: Some(ms) };
+        let mut client = SimControl::connect(&path, PATIENCE).expect("the simulator answers");
+        client.call(&SimRequest::Silence(request)).expect("the drive falls silent");
+    }
+
+    /// Asks the daemon.
+    pub fn ask(&self, command: Ask) -> Result<(), String> {
+        let path = self.runtime.join(mechos_operator::OPERATOR_SOCKET);
+        let mut client = Client::connect(path, PATIENCE).map_err(|error| error.to_string())?;
+        client.call(command).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Asks the guardian.
+    pub fn ask_guardian(&self, command: Ask) -> Result<(), String> {
+        let path = self.runtime.join(mechos_operator::GUARDIAN_SOCKET);
+        let mut client = Client::connect(path, PATIENCE).map_err(|error| error.to_string())?;
+        client.call(command).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Injects a fault into the daemon.
+    pub fn inject(&self, kind: Fault) -> u64 {
+        let t_ns = now_ns();
+        self.ask(Ask::Fault { kind }).expect("the fault is injected");
+        t_ns
+    }
+
+    /// Arms, waiting for the drives to be ready first.
+    pub fn arm(&self) {
+        self.wait("no interlock to be open", |status| status.interlocks.is_empty());
+        self.ask(Ask::Arm).unwrap_or_else(|error| panic!("arming: {error}\n{}", self.logs()));
+    }
+
+    /// The daemon's status.
+    pub fn status(&self) -> Result<Status, String> {
+        let path = self.runtime.join(mechos_operator::OPERATOR_SOCKET);
+        let mut client = Client::connect(path, Duration::from_secs(5)).map_err(|e| e.to_string())?;
+        client.status().map_err(|error| error.to_string())
+    }
+
+    /// Waits until the status is as wanted.
+    pub fn wait(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        let until = Instant::now() + PATIENCE;
+        let mut last = Err("never asked".to_owned());
+        while Instant::now() < until {
+            last = self.status();
+            match last {
+                Ok(status) if wanted(&status) => return status,
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        panic!("waited in vain for {what}; last: {last:#?}\n{}", self.logs());
+    }
+
+    /// Sends a signal; returns the time just before.
+    pub fn signal(&self, child: &Child, signal: Signal) -> u64 {
+        let t_ns = now_ns();
+        kill(Pid::from_raw(child.id() as i32), signal).expect("the process can be signalled");
+        t_ns
+    }
+
+    /// The frame log so far; it is at most 100 ms behind.
+    pub fn frames(&self) -> Frames {
+        std::thread::sleep(Duration::from_millis(250));
+        let path = log_path(&self.runtime);
+        Frames::read(Path::new(&path), u32::from(self.robot.stop_cob_id))
+    }
+
+    /// Reads the log until `wanted` gives something.
+    pub fn frames_until<T>(&self, what: &str, wanted: impl Fn(&Frames) -> Option<T>) -> (Frames, T) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let frames = self.frames();
+            if let Some(found) = wanted(&frames) {
+                return (frames, found);
+            }
+            assert!(Instant::now() < until, "waited in vain for {what}\n{}", self.logs());
+        }
+    }
+
+    /// The last lines of every process' log, for a test that fails.
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for name in ["mechos-sim", "mechos-guardian", "mechos-rt", "mechos-cognition"] {
+            let log = std::fs::read_to_string(self.runtime.join(format!("{name}.log")));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines.iter().rev().take(25).rev();
+            text += &format!("--- {name}\n");
+            for line in tail {
+                text += &format!("{line}\n");
+            }
+        }
+        text
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let mut children = vec![&mut self.rt, &mut self.guardian, &mut self.sim];
+        children.extend(self.cognition.as_mut());
+        for child in children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("the runtime directory is kept: {}", self.runtime.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.runtime);
+        }
+    }
+}
+
+fn log_path(runtime: &Path) -> String {
+    runtime.join("frames.jsonl").to_string_lossy().into_owned()
+}
+
+fn off(options: &Options, only: &str) -> Vec<String> {
+    let paths = options.disabled.iter().filter(|path| only.is_empty() || **path == only);
+    paths.flat_map(|path| ["--disable-stop".to_owned(), (*path).to_owned()]).collect()
+}
+
+fn spawn(runtime: &Path, options: &Options, name: &str, args: &[String]) -> Child {
+    let mut command = Command::new(program(name));
+    command.arg("--robot").arg(&options.robot).arg("--runtime").arg(runtime).args(args);
+    logged(runtime, name, command)
+}
+
+fn logged(runtime: &Path, name: &str, mut command: Command) -> Child {
+    let path = runtime.join(format!("{name}.log"));
+    let log = std::fs::File::options().create(true).append(true).open(path).expect("a log file");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.spawn().unwrap_or_else(|error| panic!("{name} starts: {error}"))
+}
+
+fn wait_for(path: &Path) {
+    let until = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < until, "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
