@@ -67,8 +67,9 @@ impl Client {
     pub fn connect(path: impl AsRef<Path>, timeout: Duration) -> Result<Client, LinkError> {
         let until = Instant::now() + timeout;
         let socket = connect_to(path.as_ref())?;
-        socket::send(socket.as_fd(), &Word::Hello.encode(), &[])?;
-        let welcome = receive_until(&socket, until)?;
+        // A server that refuses at once has answered and closed already: its reason is read below.
+        let sent = socket::send(socket.as_fd(), &Word::Hello.encode(), &[]);
+        let welcome = receive_until(&socket, until).map_err(|error| sent.err().unwrap_or(error))?;
         let generation = match Word::decode(&welcome.words).map_err(LinkError::Refused)? {
             Word::Welcome(generation, _) => u32::try_from(generation).unwrap_or(0),
             Word::Refused(refusal) => return Err(LinkError::Refused(refusal)),
