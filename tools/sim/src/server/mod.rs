@@ -9,6 +9,7 @@ pub mod operator;
 pub mod peer;
 pub mod realtime;
 pub mod socket;
+pub mod token;
 
 mod desk;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use operator::Connection;
 use peer::{Incoming, Peer, Scratch, Stage};
 use realtime::now_ns;
 use socket::{BindError, Listener};
+use token::Token;
 
 /// Usual distance of rounds, ns: two frames at 1 Mbit/s.
 pub const ROUND_NS: u64 = 200_000;
@@ -50,47 +52,14 @@ const CONNECTIONS_MAX: usize = 8;
 const HELLO_MAX_NS: u64 = 1_000_000_000;
 /// Housekeeping comes this often, ns.
 const SWEEP_NS: u64 = 100_000_000;
+/// Modelled time passes at most this far between two looks at the sockets, ns.
+const SLICE_NS: u64 = 1_000_000;
 /// After a signal the end comes by itself at the latest then, ns.
 const CLOSING_MAX_NS: u64 = 5_000_000_000;
 /// Datagrams taken from one client in one round.
 const BATCH_MAX: usize = 64;
 /// Readiness taken in one round.
 const EVENTS_MAX: usize = 64;
-
-/// What a descriptor belongs to; packed into the 64 bits that epoll keeps for us.
-#[derive(Clone, Copy)]
-enum Token {
-    Bus(usize),
-    Control,
-    Signal,
-    Peer(usize),
-    Connection(usize),
-}
-
-impl Token {
-    fn pack(self) -> u64 {
-        let (kind, index) = match self {
-            Self::Bus(index) => (0, index),
-            Self::Control => (1, 0),
-            Self::Signal => (2, 0),
-            Self::Peer(index) => (3, index),
-            Self::Connection(index) => (4, index),
-        };
-        kind << 32 | u64::try_from(index).unwrap_or(0)
-    }
-
-    fn unpack(data: u64) -> Option<Self> {
-        let index = usize::try_from(data & 0xffff_ffff).ok()?;
-        Some(match data >> 32 {
-            0 => Self::Bus(index),
-            1 => Self::Control,
-            2 => Self::Signal,
-            3 => Self::Peer(index),
-            4 => Self::Connection(index),
-            _ => return None,
-        })
-    }
-}
 
 /// Where and how to serve.
 #[derive(Clone, Debug)]
@@ -203,29 +172,41 @@ impl Server {
     /// The system refuses to wait.
     pub fn run(mut self, realtime: bool) -> Result<(), ServerError> {
         self.realtime = realtime;
-        let mut events = [EpollEvent::empty(); EVENTS_MAX];
         while !self.is_over() {
-            let now = now_ns();
+            let now = self.round();
+            if now >= self.sweep_ns {
+                self.sweep(now);
+            }
+            self.sleep(now)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the world up to the clock, and gives the time that the clock had. After a hold-up
+    /// this goes in slices, and what came is taken in before each: no queue is long enough for all
+    /// of it at once, and no frame may be overtaken.
+    fn round(&mut self) -> u64 {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let now = now_ns();
+        self.scratch.wall_offset_ns = realtime::wall_offset_ns();
+        loop {
             let ready = self.epoll.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
             for event in events.iter().take(ready) {
                 if let Some(token) = Token::unpack(event.data()) {
                     self.handle(token);
                 }
             }
-            self.advance(now);
-            if now >= self.sweep_ns {
-                self.sweep(now);
-            }
-            if ready < EVENTS_MAX {
-                self.sleep(now)?;
+            let until = now.min(self.world.now_ns() + SLICE_NS);
+            self.advance(until, now);
+            if until >= now {
+                return now;
             }
         }
-        Ok(())
     }
 
-    fn advance(&mut self, now: u64) {
+    fn advance(&mut self, until: u64, now: u64) {
         let Self { world, peers, log, late_max_ns, .. } = self;
-        world.advance(now, |delivery| {
+        world.advance(until, |delivery| {
             log.record(delivery);
             for peer in peers.iter_mut().flatten() {
                 peer.deliver(delivery);

@@ -11,7 +11,7 @@ use hal::simbus::wire::{ClientMessage, DATAGRAM_MAX, Refusal, SimMessage, WireEr
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
 
-use super::realtime::{nanoseconds, now_ns, wall_ns};
+use super::realtime::{nanoseconds, now_ns};
 use crate::world::{ClientId, Delivery, Name};
 
 /// Asked for as a send buffer: 4 MiB hold about a second of a full bus. The system may grant less.
@@ -64,6 +64,8 @@ pub enum Incoming {
 pub struct Scratch {
     datagram: [u8; DATAGRAM_MAX + 1],
     control: Vec<u8>,
+    /// What CLOCK_REALTIME is ahead of CLOCK_MONOTONIC, ns.
+    pub wall_offset_ns: u64,
 }
 
 impl Default for Scratch {
@@ -71,6 +73,7 @@ impl Default for Scratch {
         Self {
             datagram: [0; DATAGRAM_MAX + 1],
             control: nix::cmsg_space!(nix::sys::time::TimeSpec),
+            wall_offset_ns: 0,
         }
     }
 }
@@ -96,7 +99,7 @@ impl Peer {
 
     /// Reads one datagram.
     pub fn read(&mut self, scratch: &mut Scratch) -> Incoming {
-        let Scratch { datagram, control } = scratch;
+        let Scratch { datagram, control, wall_offset_ns } = scratch;
         let mut parts = [IoSliceMut::new(datagram)];
         let flags = MsgFlags::MSG_DONTWAIT;
         let fd = self.stream.as_raw_fd();
@@ -111,8 +114,7 @@ impl Peer {
             return Incoming::Gone;
         }
         let now = now_ns();
-        let came_ns =
-            stamp.map_or(now, |stamp| now.saturating_sub(wall_ns().saturating_sub(stamp)));
+        let came_ns = stamp.map_or(now, |stamp| stamp.wrapping_sub(*wall_offset_ns).min(now));
         match ClientMessage::decode(datagram.get(..len).unwrap_or_default()) {
             Ok(message) => Incoming::Message(message, came_ns),
             Err(error) => Incoming::Malformed(error),

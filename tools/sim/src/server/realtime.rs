@@ -16,6 +16,9 @@ use thread_priority::{
 
 /// SCHED_FIFO priority of the bus thread: a device, below the robot's own threads.
 pub const PRIORITY: u8 = 60;
+/// Further readings of the clocks, if the first took longer than `CLOSE_NS`.
+const READINGS_MAX: usize = 4;
+const CLOSE_NS: u64 = 5_000;
 
 /// ns of a time from the system; 0 for a time before its epoch.
 pub fn nanoseconds(time: &TimeSpec) -> u64 {
@@ -28,9 +31,23 @@ pub fn now_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| nanoseconds(&time))
 }
 
-/// CLOCK_REALTIME, ns: the kernel stamps datagrams with it.
-pub fn wall_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |time| nanoseconds(&time))
+/// What CLOCK_REALTIME, with which the kernel stamps datagrams, is ahead of CLOCK_MONOTONIC, ns
+/// (modulo 2^64). The closest of a few readings, so that being held up between two does not count.
+pub fn wall_offset_ns() -> u64 {
+    let reading = || {
+        let before = now_ns();
+        let wall = clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |time| nanoseconds(&time));
+        let taken = now_ns().saturating_sub(before);
+        (taken, wall.wrapping_sub(before + taken / 2))
+    };
+    let mut best = reading();
+    for _ in 0..READINGS_MAX {
+        if best.0 <= CLOSE_NS {
+            break;
+        }
+        best = best.min(reading());
+    }
+    best.1
 }
 
 /// What was granted. Keep it: the CPU may sleep deeply again once it is dropped.

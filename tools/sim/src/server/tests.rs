@@ -225,6 +225,61 @@ fn a_second_simulator_in_one_directory_is_refused() {
 }
 
 #[test]
+fn after_a_hold_up_frames_take_effect_at_the_times_at_which_they_came() {
+    use hal::simbus::wire::{ClientMessage, DATAGRAM_MAX};
+    use nix::sys::socket::{
+        AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket,
+    };
+    use std::os::fd::AsRawFd;
+    let runtime = std::env::temp_dir().join(format!("mechos-sim-held-{}", std::process::id()));
+    let log = runtime.join("frames.jsonl");
+    std::fs::create_dir(&runtime).unwrap();
+    let options =
+        Options { runtime: runtime.clone(), log: Some(log.clone()), seed: 1, round_ns: ROUND_NS };
+    let buses = vec![BusSpec { name: "can0".into(), bitrate: 1_000_000 }];
+    let mut server = Server::new(WorldSpec { buses, drives: Vec::new() }, &options).unwrap();
+
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let client = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+    let address = UnixAddr::new(&runtime.join("bus-can0.sock")).unwrap();
+    connect(client.as_raw_fd(), &address).unwrap();
+    let mut buffer = [0; DATAGRAM_MAX];
+    let mut say = |message: ClientMessage| {
+        let bytes = message.encode(&mut buffer);
+        send(client.as_raw_fd(), bytes, MsgFlags::empty()).unwrap();
+    };
+    say(ClientMessage::Hello { name: "held".try_into().unwrap(), filters: Default::default() });
+    for _ in 0..3 {
+        server.round();
+    }
+    // Nobody serves for as long as this takes: more frames than a transmit queue holds.
+    let mut sent = Vec::new();
+    for _ in 0..200 {
+        let before = now_ns();
+        say(ClientMessage::Send(frame(0x123, &[])));
+        sent.push((before, now_ns()));
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    server.round();
+    drop(server);
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::remove_dir_all(&runtime).unwrap();
+    let came: Vec<u64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| line["recv_ns"].as_u64().unwrap())
+        .collect();
+    assert_eq!(came.len(), sent.len());
+    let tolerance = 100_000;
+    for (came, (before, after)) in came.iter().zip(sent) {
+        assert!(
+            *came + tolerance >= before && *came <= after + tolerance,
+            "{came} {before} {after}"
+        );
+    }
+}
+
+#[test]
 fn another_version_is_refused_and_nonsense_harms_nobody() {
     use hal::simbus::wire::{Refusal, SimMessage};
     use nix::sys::socket::{
