@@ -243,7 +243,7 @@ fn after_a_quick_stop_a_stale_setpoint_moves_nothing() {
 
 #[test]
 fn a_host_gone_silent_trips_the_consumer_in_modelled_time() {
-    let mut bench = Bench::moving(1);
+    let mut bench = Bench::moving(2);
     let (last, _) = *bench.seen.iter().rfind(|(_, f)| f.id() == 0x700 + u32::from(HOST)).unwrap();
     bench.seen.clear();
     bench.run(200 * MS);
@@ -251,6 +251,7 @@ fn a_host_gone_silent_trips_the_consumer_in_modelled_time() {
     assert_eq!(&frame.data()[..3], [0x30, 0x81, 0x10]);
     assert!(trip > last + 10 * MS && trip < last + 11 * MS, "{}", trip - last);
     assert!(bench.observe(1).at_rest);
+    assert_eq!(bench.of(0x081).len(), 1, "the other drive's heartbeat does not count");
     bench.cycle(0x00);
     assert_eq!(bench.of(0x081).last().unwrap().data()[..2], [0, 0], "heard again");
 }

@@ -304,7 +304,9 @@ impl Drive {
     }
 
     fn on_heartbeat(&mut self, node: u8, now_ns: u64) {
-        self.beats.heard(node, now_ns);
+        if !self.beats.heard(node, now_ns) {
+            return;
+        }
         if std::mem::take(&mut self.connection_lost) && !self.stage.power().is_fault() {
             self.objects.set(ERROR_REGISTER, 0, 0);
             self.emergency(0);

@@ -84,11 +84,14 @@ impl Heartbeats {
         }
     }
 
-    /// A heartbeat of `node` was heard.
-    pub fn heard(&mut self, node: u8, now_ns: u64) {
+    /// A heartbeat of `node` was heard; whether anybody watches that node.
+    pub fn heard(&mut self, node: u8, now_ns: u64) -> bool {
+        let mut watched = false;
         for watch in self.watches.iter_mut().filter(|w| w.node == node && w.timeout_ns > 0) {
             watch.due_ns = Some(now_ns + watch.timeout_ns);
+            watched = true;
         }
+        watched
     }
 
     /// Whether a heartbeat of the drive's own is due; reckons from the due time, not from `now_ns`.
@@ -132,9 +135,9 @@ mod tests {
         let mut beats = Heartbeats::default();
         beats.set_consumers(&objects);
         assert_eq!(beats.take_lost(1_000_000_000), None, "nothing was heard yet");
-        beats.heard(0x7e, 0);
+        assert!(!beats.heard(0x7e, 0));
         assert_eq!(beats.due_ns(), None);
-        beats.heard(0x7f, 1_000_000);
+        assert!(beats.heard(0x7f, 1_000_000));
         assert_eq!(beats.due_ns(), Some(11_000_000));
         assert_eq!(beats.take_lost(10_999_999), None);
         assert_eq!(beats.take_lost(11_000_000), Some(0x7f));
