@@ -170,7 +170,8 @@ impl BusThread {
         if ticks == 0 {
             return true;
         }
-        !self.network.all_stopped() && (ticks < STOP_EAGER_TICKS || ticks % STOP_PATIENT_TICKS == 0)
+        let turn = ticks < STOP_EAGER_TICKS || ticks.is_multiple_of(STOP_PATIENT_TICKS);
+        turn && !self.network.all_stopped()
     }
 
     fn send(&mut self, frame: &hal::frame::Frame) -> bool {

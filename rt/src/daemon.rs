@@ -48,7 +48,9 @@ pub enum StartError {
     #[error("--disable-stop is for simulated buses only; this robot file names a real one")]
     DisableStop,
     /// One user for everything on a real bus.
-    #[error("on a real bus cognition needs a user of its own: --cognition-uid, or `uid` under [cognition] in the robot file")]
+    #[error(
+        "on a real bus cognition needs a user of its own: --cognition-uid, or `uid` under [cognition] in the robot file"
+    )]
     SameUser,
     /// Too many buses.
     #[error("{found} buses, {BUSES_MAX} are allowed")]
@@ -172,7 +174,8 @@ fn announce(host: &host::HostReport, robot: &Robot, args: &Args) {
             "THIS HOST GRANTS NO REAL TIME. {}",
             match (simulated, args.allow_no_rt) {
                 (true, _) => "Going on, because every bus of this robot is simulated.",
-                (false, true) => "Going on, because --allow-no-rt was given: deadlines will be missed.",
+                (false, true) =>
+                    "Going on, because --allow-no-rt was given: deadlines will be missed.",
                 (false, false) => "Arming is refused on a real bus unless --allow-no-rt is given.",
             }
         );
@@ -281,12 +284,7 @@ impl Common<'_> {
             inputs: Inputs::default(),
             outputs: Outputs::new(&config),
             link: LinkDesk::new(ends.links, ends.links_back),
-            watchers: Watchers::new(
-                ends.pages,
-                ends.pages_back,
-                ends.buses.len(),
-                config.reacts,
-            ),
+            watchers: Watchers::new(ends.pages, ends.pages_back, ends.buses.len(), config.reacts),
             buses: ends.buses,
             feedback: (0..axis_count).map(|_| None).collect(),
             operators: ends.operators,

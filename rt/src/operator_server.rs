@@ -18,7 +18,9 @@ const LINES_MAX: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A living process serves this path.
-    #[error("{path} is served already: another MechOS runs in this runtime directory; stop it, or give another with --runtime")]
+    #[error(
+        "{path} is served already: another MechOS runs in this runtime directory; stop it, or give another with --runtime"
+    )]
     Taken {
         /// The socket.
         path: PathBuf,
@@ -87,12 +89,17 @@ impl OperatorServer {
 
     /// Takes what has come in; never waits. A line that is no request is answered at once.
     pub fn turn(&mut self) -> Vec<Asked> {
-        self.accept();
         let mut asked = Vec::new();
         for peer in &mut self.peers {
             peer.take(&mut asked);
         }
+        // Who has left makes room for who comes.
         self.peers.retain(|peer| peer.open);
+        let known = self.peers.len();
+        self.accept();
+        for peer in self.peers.iter_mut().skip(known) {
+            peer.take(&mut asked);
+        }
         asked
     }
 
@@ -214,7 +221,6 @@ mod tests {
         let path = dir.join("o.sock");
         let server = OperatorServer::bind(&path).unwrap();
         assert!(matches!(OperatorServer::bind(&path), Err(BindError::Taken { .. })));
-        std::mem::forget(server.listener.try_clone());
         drop(server);
         assert!(!path.exists());
         drop(UnixListener::bind(&path).unwrap());

@@ -28,13 +28,7 @@ fn slot(words: &[AtomicU64], stride: usize, number: u64) -> &[AtomicU64] {
 
 impl Writer {
     /// Publishes a value. Real time.
-    pub fn publish(
-        &mut self,
-        words: &[AtomicU64],
-        stride: usize,
-        head: &AtomicU64,
-        value: &[u64],
-    ) {
+    pub fn publish(&mut self, words: &[AtomicU64], stride: usize, head: &AtomicU64, value: &[u64]) {
         self.number = self.number.wrapping_add(1);
         let slot = slot(words, stride, self.number);
         let Some(sequence) = at(slot, 0) else { return };

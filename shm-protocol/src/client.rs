@@ -12,9 +12,7 @@ use crate::encode::{
 };
 use crate::error::{LinkError, Refusal};
 use crate::handshake::Word;
-use crate::layout::{
-    BOARD_STRIDE, EVENT_WORDS, EVENTS, INTENTS, VERDICTS, intent, telemetry,
-};
+use crate::layout::{BOARD_STRIDE, EVENT_WORDS, EVENTS, INTENTS, VERDICTS, intent, telemetry};
 use crate::memory::{Access, Mapping, Memory};
 use crate::records::{Description, Intent, Telemetry, Verdict};
 use crate::ring::{Receiver, SLOT_HEAD, Sender};

@@ -199,13 +199,8 @@ const RULES: [Rule; 19] = [
     Rule::Planning,
 ];
 
-const MODES: [ModeCode; 5] = [
-    ModeCode::Disarmed,
-    ModeCode::Arming,
-    ModeCode::Armed,
-    ModeCode::Stopping,
-    ModeCode::Halted,
-];
+const MODES: [ModeCode; 5] =
+    [ModeCode::Disarmed, ModeCode::Arming, ModeCode::Armed, ModeCode::Stopping, ModeCode::Halted];
 
 /// A verdict as words.
 pub fn put_verdict(verdict: &Verdict, words: &mut [u64; VERDICT_WORDS]) {
@@ -269,16 +264,9 @@ pub fn put_telemetry(telemetry: &Telemetry, words: &mut [u64; TELEMETRY_WORDS]) 
     put.pair(telemetry.cause_detail, telemetry.epoch);
     put.word(telemetry.active_intent);
     let c = &telemetry.counters;
-    for count in [
-        c.accepted,
-        c.clamped,
-        c.refused,
-        c.preempted,
-        c.completed,
-        c.expired,
-        c.aborted,
-        c.active,
-    ] {
+    for count in
+        [c.accepted, c.clamped, c.refused, c.preempted, c.completed, c.expired, c.aborted, c.active]
+    {
         put.word(count);
     }
     for _ in 13..16 {

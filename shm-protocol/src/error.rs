@@ -48,11 +48,15 @@ impl Refusal {
     pub fn mend(self) -> &'static str {
         match self {
             Refusal::Malformed => "the other end does not speak this protocol",
-            Refusal::Version => "another version of the protocol: install both sides from one release",
+            Refusal::Version => {
+                "another version of the protocol: install both sides from one release"
+            }
             Refusal::Layout => "another page layout: build both sides from one source",
             Refusal::User => "another user than the configuration names",
             Refusal::Busy => "a peer is connected already; end it first",
-            Refusal::Pages => "no page set is left while the machine is armed; disarm it, then connect",
+            Refusal::Pages => {
+                "no page set is left while the machine is armed; disarm it, then connect"
+            }
         }
     }
 }

@@ -357,11 +357,9 @@ impl GuardianEnd {
                 _ => RtMessage::Unknown,
             }),
             Heard::Closed => Some(RtMessage::HungUp),
-            Heard::Nothing => self
-                .pidfd
-                .as_ref()
-                .is_some_and(socket::is_readable)
-                .then_some(RtMessage::HungUp),
+            Heard::Nothing => {
+                self.pidfd.as_ref().is_some_and(socket::is_readable).then_some(RtMessage::HungUp)
+            }
         }
     }
 }

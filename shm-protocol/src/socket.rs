@@ -84,8 +84,8 @@ pub fn accept_from(listener: &OwnedFd) -> Option<OwnedFd> {
 /// Connects to `path`; non-blocking afterwards.
 pub fn connect_to(path: &Path) -> Result<OwnedFd, LinkError> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let peer = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)
-        .map_err(failed("socket"))?;
+    let peer =
+        socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(failed("socket"))?;
     let address = UnixAddr::new(path).map_err(failed("the socket's path"))?;
     match connect(peer.as_raw_fd(), &address) {
         Ok(()) => Ok(peer),
@@ -136,8 +136,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> Heard {
     {
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let heard =
-            recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
+        let heard = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
         let heard = match heard {
             Ok(heard) => heard,
             Err(Errno::EAGAIN | Errno::EINTR) => return Heard::Nothing,

@@ -6,13 +6,17 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The folder that holds `mechos`, `mechos-rt`, `mechos-guardian`, `mechos-sim` and
-/// `mechos-cognition` of the profile that this test was built with.
+/// `mechos-cognition` of the profile that this test was built with. With `MECHOS_TESTS_BUILT` set
+/// they are taken as they are.
 pub fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its own path");
         // target/PROFILE/deps/TEST
         let folder = test.ancestors().nth(2).expect("target/PROFILE/deps").to_owned();
+        if std::env::var_os("MECHOS_TESTS_BUILT").is_some() {
+            return folder;
+        }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--workspace", "--bins"]);

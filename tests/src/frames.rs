@@ -47,6 +47,7 @@ pub struct Report {
 }
 
 /// The whole log.
+#[derive(Debug)]
 pub struct Frames {
     /// Its lines in wire order.
     pub lines: Vec<Line>,

@@ -3,11 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hal::bus::Filter;
+use hal::frame::Frame;
 use mechos_operator::{Client, Command as Ask, Fault, Status};
 use mechos_robot::Robot;
+use mechos_sim::control::{Client as SimControl, Request as SimRequest};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -79,16 +83,8 @@ impl Machine {
         wait_for(&runtime.join("guardian.sock"));
         let rt = spawn(&runtime, &options, "mechos-rt", &off(&options, ""));
         wait_for(&runtime.join("operator.sock"));
-        let mut machine = Machine {
-            runtime,
-            sim,
-            guardian,
-            rt,
-            cognition: None,
-            robot,
-            options,
-            _turn: turn,
-        };
+        let mut machine =
+            Machine { runtime, sim, guardian, rt, cognition: None, robot, options, _turn: turn };
         if machine.options.cognition {
             machine.start_cognition();
         }
@@ -153,10 +149,35 @@ impl Machine {
 
     /// Makes a drive fall silent for a while.
     pub fn silence(&self, drive: &str, ms: u64) {
-        let path = self.runtime.join("sim.sock");
-        let request = Silence { drive: drive.to_owned(), ms: Some(ms) };
-        let mut client = SimControl::connect(&path, PATIENCE).expect("the simulator answers");
-        client.call(&SimRequest::Silence(request)).expect("the drive falls silent");
+        let request = SimRequest::Silence { drive: drive.to_owned(), ms: Some(ms), deaf: false };
+        let mut client = SimControl::connect(&self.runtime, PATIENCE).expect("the simulator");
+        client.call(&request).expect("the drive falls silent");
+    }
+
+    /// With nobody left to send SYNC the drives report nothing: asks in their place, from the
+    /// test's own process, until the returned guard is dropped.
+    pub fn ask_the_drives(&self) -> Asking {
+        let end = Arc::new(AtomicBool::new(false));
+        let sync = Frame::new(self.robot.sync_cob_id, &[]).expect("SYNC is a frame");
+        let addresses =
+            (0..self.robot.buses.len()).map(|b| self.robot.bus_address(b, &self.runtime));
+        let mut buses: Vec<_> = addresses
+            .map(|address| {
+                let nothing = [Filter::exactly(self.robot.sync_cob_id)];
+                hal::bus::open(&address, "test.sync", &nothing, None).expect("the bus is there")
+            })
+            .collect();
+        let over = Arc::clone(&end);
+        let thread = std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                for bus in &mut buses {
+                    let _ = bus.send(&sync);
+                    while let Ok(Some(_)) = bus.receive() {}
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        Asking { end, thread: Some(thread) }
     }
 
     /// Asks the daemon.
@@ -189,7 +210,8 @@ impl Machine {
     /// The daemon's status.
     pub fn status(&self) -> Result<Status, String> {
         let path = self.runtime.join(mechos_operator::OPERATOR_SOCKET);
-        let mut client = Client::connect(path, Duration::from_secs(5)).map_err(|e| e.to_string())?;
+        let mut client =
+            Client::connect(path, Duration::from_secs(5)).map_err(|e| e.to_string())?;
         client.status().map_err(|error| error.to_string())
     }
 
@@ -222,7 +244,11 @@ impl Machine {
     }
 
     /// Reads the log until `wanted` gives something.
-    pub fn frames_until<T>(&self, what: &str, wanted: impl Fn(&Frames) -> Option<T>) -> (Frames, T) {
+    pub fn frames_until<T>(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Frames) -> Option<T>,
+    ) -> (Frames, T) {
         let until = Instant::now() + PATIENCE;
         loop {
             let frames = self.frames();
@@ -262,6 +288,21 @@ impl Drop for Machine {
             eprintln!("the runtime directory is kept: {}", self.runtime.display());
         } else {
             let _ = std::fs::remove_dir_all(&self.runtime);
+        }
+    }
+}
+
+/// Sends SYNC while it lives.
+pub struct Asking {
+    end: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

@@ -42,6 +42,19 @@ pub fn all_stand(config: &Config, inputs: &Inputs) -> bool {
     axes(config, inputs).all(|(_, axis)| stands(config, axis))
 }
 
+/// A reset may be taken: no axis is known to move or to follow setpoints. Of a drive that this
+/// process has never set up nothing but that can be known; it is stopped and set up before anything
+/// else, and arming asks for all the rest.
+pub fn may_reset(config: &Config, inputs: &Inputs) -> bool {
+    axes(config, inputs).all(|(_, axis)| match axis.state {
+        AxisState::Offline | AxisState::Configuring | AxisState::Misconfigured => {
+            stands(config, axis) || !is_fresh(config, axis)
+        }
+        AxisState::Ready | AxisState::QuickStop | AxisState::Fault => stands(config, axis),
+        AxisState::Enabling | AxisState::Enabled => false,
+    })
+}
+
 /// The drive has power, or may have.
 pub fn may_be_powered(axis: &AxisFeedback) -> bool {
     matches!(axis.state, AxisState::Enabling | AxisState::Enabled | AxisState::QuickStop)

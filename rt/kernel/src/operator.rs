@@ -69,7 +69,7 @@ impl Kernel {
             return Err(OperatorRefusal::Mode);
         }
         let (config, inputs) = (tick.config, tick.inputs);
-        if !feedback::all_stand(config, inputs) || !feedback::halt_is_done(config, inputs) {
+        if !feedback::may_reset(config, inputs) {
             return Err(OperatorRefusal::Moving);
         }
         self.apply(tick, Event::Reset);

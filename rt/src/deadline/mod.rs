@@ -18,7 +18,7 @@ use crate::inject::Target;
 use crate::note::{Note, Notes};
 use crate::port::Port;
 use crate::shared::Shared;
-use logic::Deadlines;
+use logic::{Deadlines, Late};
 
 /// How often a stop is repeated while the drives count as powered, ns.
 const REPEAT_NS: u64 = 5_000_000;
@@ -86,25 +86,32 @@ impl DeadlineThread {
             let words = shared.ticks.buses.iter().take(self.ports.len());
             words.map(|word| word.load(Ordering::Acquire))
         };
-        if self.stops && !self.fences.is_up() {
-            if let Some(late) = deadlines.judge(now_ns, control, buses()) {
-                if now_ns >= self.stopped_ns.saturating_add(REPEAT_NS) {
-                    let first = self.shared.latch.raise(late.cause, late.detail);
-                    self.send_stop();
-                    self.stopped_ns = now_ns;
-                    if first {
-                        self.notes.leave(Note::DeadlineStop {
-                            cause: late.cause,
-                            detail: late.detail,
-                            deadline_ns: late.deadline_ns,
-                            sent_ns: clock::now_ns(),
-                        });
-                    }
-                }
-                return now_ns + REPEAT_NS;
+        let late = deadlines.judge(now_ns, control, buses());
+        match late.filter(|_| self.stops && !self.fences.is_up()) {
+            Some(late) => {
+                self.stop(late, now_ns);
+                now_ns + REPEAT_NS
             }
+            None => deadlines.next_ns(control, buses()),
         }
-        deadlines.next_ns(control, buses())
+    }
+
+    /// Latches the cause and sends the stop, again and again while the deadline stays missed.
+    fn stop(&mut self, late: Late, now_ns: u64) {
+        if now_ns < self.stopped_ns.saturating_add(REPEAT_NS) {
+            return;
+        }
+        self.stopped_ns = now_ns;
+        let first = self.shared.latch.raise(late.cause, late.detail);
+        self.send_stop();
+        if first {
+            self.notes.leave(Note::DeadlineStop {
+                cause: late.cause,
+                detail: late.detail,
+                deadline_ns: late.deadline_ns,
+                sent_ns: clock::now_ns(),
+            });
+        }
     }
 
     fn send_stop(&mut self) {

@@ -80,8 +80,8 @@ impl Housekeeping {
     ) -> Result<Self, StartError> {
         let system = |what| move |source| StartError::System { what, source };
         let signals = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
-        let signals = signal_hook::iterator::Signals::new(signals)
-            .map_err(system("waiting for signals"))?;
+        let signals =
+            signal_hook::iterator::Signals::new(signals).map_err(system("waiting for signals"))?;
         let server = OperatorServer::bind(&runtime.join(mechos_operator::OPERATOR_SOCKET))?;
         let names = robot.buses.iter().map(|bus| bus.name.clone()).collect();
         let arming_ns = robot.budgets.arming_ns;
@@ -93,8 +93,12 @@ impl Housekeeping {
             Arc::clone(&shared),
             (ends.links, ends.links_back),
         )?;
-        let guardian =
-            GuardianKeeper::new(runtime, Arc::clone(&shared), fences, (ends.pages, ends.pages_back));
+        let guardian = GuardianKeeper::new(
+            runtime,
+            Arc::clone(&shared),
+            fences,
+            (ends.pages, ends.pages_back),
+        );
         let rings = HousekeepingRings {
             samples: ends.samples,
             sends: ends.sends,

@@ -45,7 +45,10 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
         Note::Verdict(verdict) => log_verdict(&verdict),
         Note::Answer(answer) => errands.answers.push(answer),
         Note::Reset { t_ns } => {
-            info!(t_ns, "an operator's reset was taken: latches, fence and drive faults are cleared");
+            info!(
+                t_ns,
+                "an operator's reset was taken: latches, fence and drive faults are cleared"
+            );
             errands.reset = true;
         }
         Note::Missed { t_ns, tick, miss, cause, skipped, late_ns } => {
@@ -56,7 +59,10 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
         Note::DeadlineStop { cause, detail, deadline_ns, sent_ns } => {
             let after_ns = sent_ns.saturating_sub(deadline_ns);
             let cause = kebab(&cause);
-            error!(cause, detail, deadline_ns, sent_ns, after_ns, "stop sent by the deadline thread");
+            error!(
+                cause,
+                detail, deadline_ns, sent_ns, after_ns, "stop sent by the deadline thread"
+            );
         }
         Note::Panic { t_ns, thread } => {
             error!(t_ns, thread, "a real-time thread panicked; the drives were stopped");

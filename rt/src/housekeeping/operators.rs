@@ -125,7 +125,8 @@ impl Desk {
             _ => {
                 let buses = self.bus_names.iter().map(|name| format!(", bus-{name}"));
                 let names: String = buses.collect();
-                let text = format!("no such real-time thread here; there are: control, deadline{names}");
+                let text =
+                    format!("no such real-time thread here; there are: control, deadline{names}");
                 Reply::refused(id, RefusalCode::NotHere, text)
             }
         }
@@ -144,7 +145,9 @@ impl Desk {
 
     /// The kernel's answer to an edge.
     pub fn answered(&mut self, answer: &OperatorAnswer) {
-        let Some(index) = self.pending.iter().position(|p| p.kernel_id == answer.id) else { return };
+        let Some(index) = self.pending.iter().position(|p| p.kernel_id == answer.id) else {
+            return;
+        };
         if let Some(pending) = self.pending.get_mut(index)
             && pending.action == OperatorAction::Arm
             && answer.result.is_ok()
@@ -210,7 +213,8 @@ fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal) -> Reply {
     match refusal {
         OperatorRefusal::Interlocks(bits) => Reply::interlocked(id, interlock_names(*bits)),
         OperatorRefusal::Mode => {
-            let text = format!("{name} is not possible in this mode; `mechos modes` shows the table");
+            let text =
+                format!("{name} is not possible in this mode; `mechos modes` shows the table");
             Reply::refused(id, RefusalCode::Mode, text)
         }
         OperatorRefusal::Moving => {

@@ -147,16 +147,15 @@ impl StatusBook {
             send_us: percentiles(&self.send),
             buses: self.buses(shared),
             rt: RtStatus { threads: threads() },
-            host: HostStatus {
-                realtime: self.host.realtime,
-                warnings: self.host.warnings.clone(),
-            },
+            host: HostStatus { realtime: self.host.realtime, warnings: self.host.warnings.clone() },
             halts: self.halts.iter().cloned().collect(),
             stops_disabled: self.stops_disabled.names(),
             pids: self.pids,
             same_user: self.same_user,
             mode: mode_name(Mode::Disarmed).to_owned(),
             cause: kebab(&Cause::None),
+            // Until the first tick nothing is known, and nothing may be armed.
+            interlocks: vec!["no-tick-yet".to_owned()],
             ..Status::default()
         };
         if let Some(snapshot) = &self.snapshot {

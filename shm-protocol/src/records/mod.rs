@@ -10,7 +10,9 @@ mod verdict;
 
 pub use cause::Cause;
 pub use intent::{AxisRequest, Claim, INTENT_VERSION, Intent, IntentKind, TraceId};
-pub use telemetry::{AxisDescription, AxisTelemetry, Description, IntentCounters, ModeCode, Telemetry};
+pub use telemetry::{
+    AxisDescription, AxisTelemetry, Description, IntentCounters, ModeCode, Telemetry,
+};
 pub use verdict::{AXIS_NONE, Rule, Verdict, VerdictKind};
 
 /// Axes that one record has room for; an intent or a telemetry record names at most this many.
