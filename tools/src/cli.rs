@@ -1,0 +1,357 @@
+//! What may be written on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::duration;
+
+/// The exit codes, as `mechos --help` shows them.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused, or not ended well
+  2  wrong command line or robot file
+  3  nothing runs in the runtime directory, or it does not answer
+  4  the machine could not be started
+
+The runtime directory is --runtime, else $MECHOS_RUNTIME_DIR, else $XDG_RUNTIME_DIR/mechos, else
+/tmp/mechos-UID.
+
+The hardware emergency stop stays outside all of this.";
+
+/// MechOS: a hard real-time process between a planner that nobody can trust and a robot's motors.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "mechos", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Start everything, arm a simulated robot, show it, end in order on Ctrl-C.
+    Up(Box<UpOptions>),
+    /// End in order what `mechos up` started, also where `mechos up` itself is gone.
+    Down(Place),
+    /// Power the drives and let the planner move them.
+    Arm(Place),
+    /// Controlled stop, then power off.
+    Disarm(Place),
+    /// Controlled stop, latched until `reset`.
+    Stop(Place),
+    /// The drives' fastest stop, latched until `reset`; asked of mechos-rt and of the guardian.
+    Estop(Place),
+    /// Halted to Disarmed, once every axis stands.
+    Reset(Place),
+    /// Move to the home pose; the planner waits until `resume`.
+    Home(Place),
+    /// Let the planner have the machine again.
+    Resume(Place),
+    /// Mode, cause, axes, latencies, misses, sums.
+    Status(Place),
+    /// Inject a fault, on simulated buses only.
+    Fault {
+        /// Which one.
+        #[command(subcommand)]
+        kind: FaultKind,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print the kernel's mode table.
+    Modes {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// About robot files.
+    Robot {
+        /// What about them.
+        #[command(subcommand)]
+        command: RobotCommand,
+    },
+}
+
+/// Where a running machine is found, and how the answer is printed.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Place {
+    /// The runtime directory with the sockets.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub runtime: Option<PathBuf>,
+    /// One JSON object instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// How `mechos up` starts the machine.
+#[derive(Clone, Debug, Default, Args)]
+pub struct UpOptions {
+    /// The robot file; without it the built-in six-axis arm, simulated.
+    #[arg(long, value_name = "FILE")]
+    pub robot: Option<PathBuf>,
+    /// Where and how.
+    #[command(flatten)]
+    pub place: Place,
+    /// Count this long from arming, then home, disarm and end: 10s, 1.5m, 500ms.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+    pub length: Option<Duration>,
+    /// Leave arming to the operator: `mechos arm`.
+    #[arg(long)]
+    pub no_arm: bool,
+    /// The simulator writes a JSON line for each frame.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Switch a stop path off; simulated buses only. May be repeated.
+    #[arg(long, value_name = "PATH", value_enum)]
+    pub disable_stop: Vec<StopPath>,
+    /// Arm on a real bus although the host does not grant real time.
+    #[arg(long)]
+    pub allow_no_rt: bool,
+    /// Run the planner as this user; needed on a real bus.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_cognition")]
+    pub cognition_user: Option<String>,
+    /// Start no planner.
+    #[arg(long)]
+    pub no_cognition: bool,
+    /// The planner.
+    #[command(flatten)]
+    pub planner: PlannerOptions,
+}
+
+/// What is handed on to `mechos-cognition`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlannerOptions {
+    /// Who plans.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "no_cognition")]
+    pub planner: Planner,
+    /// The model's OpenAI-compatible endpoint on this host, plain http.
+    #[arg(long, value_name = "URL", required_if_eq("planner", "model"))]
+    pub endpoint: Option<String>,
+    /// The model's name at the endpoint.
+    #[arg(long, value_name = "NAME", required_if_eq("planner", "model"))]
+    pub model: Option<String>,
+    /// What the model is to do.
+    #[arg(long, value_name = "TEXT")]
+    pub task: Option<String>,
+    /// A file with the endpoint's key, readable by its owner only.
+    #[arg(long, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+}
+
+/// Who plans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Planner {
+    /// A pick, place and home task; needs nothing installed.
+    #[default]
+    Embedded,
+    /// A language model behind an OpenAI-compatible endpoint.
+    Model,
+}
+
+/// One of the five independent ways to a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StopPath {
+    /// The kernel's reactions to faults.
+    Kernel,
+    /// The deadline thread.
+    Deadline,
+    /// The guardian process.
+    Guardian,
+    /// The drives' own watchdogs.
+    Watchdog,
+    /// The hardware registry's `Drop`.
+    Drop,
+}
+
+impl StopPath {
+    /// The word for it on a command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            StopPath::Kernel => "kernel",
+            StopPath::Deadline => "deadline",
+            StopPath::Guardian => "guardian",
+            StopPath::Watchdog => "watchdog",
+            StopPath::Drop => "drop",
+        }
+    }
+}
+
+/// The faults.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum FaultKind {
+    /// The control thread computes nothing for so many ms.
+    StallControl {
+        /// How long, ms.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=60_000))]
+        ms: u32,
+    },
+    /// A real-time thread panics: control, deadline, bus-NAME, guardian.
+    Panic {
+        /// Its name, as `mechos status` shows it.
+        thread: String,
+    },
+    /// A real-time thread never leaves its present cycle.
+    Loop {
+        /// Its name, as `mechos status` shows it.
+        thread: String,
+    },
+    /// SIGKILL to a process.
+    Kill {
+        /// Which one.
+        process: Target,
+    },
+    /// SIGSTOP to a process.
+    Stop {
+        /// Which one.
+        process: Target,
+    },
+    /// SIGCONT to a process.
+    Cont {
+        /// Which one.
+        process: Target,
+    },
+    /// A drive sends nothing more.
+    Silence {
+        /// Name of its axis.
+        drive: String,
+        /// For how long, ms; without it for good, 0 ends a silence.
+        ms: Option<u64>,
+    },
+    /// Frames are destroyed on the wire, without repetition.
+    DropFrames {
+        /// Share of the frames, 0 to 100.
+        #[arg(value_parser = percent)]
+        percent: f64,
+        /// For how long, ms.
+        ms: u64,
+        /// Name of the bus; without it every bus.
+        #[arg(long)]
+        bus: Option<String>,
+    },
+}
+
+/// A process that a fault may hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// The simulator.
+    #[value(alias = "mechos-sim")]
+    Sim,
+    /// The guardian.
+    #[value(alias = "mechos-guardian")]
+    Guardian,
+    /// The real-time daemon.
+    #[value(alias = "mechos-rt")]
+    Rt,
+    /// The planner.
+    #[value(alias = "mechos-cognition")]
+    Cognition,
+}
+
+/// About robot files.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RobotCommand {
+    /// Check a file and show what follows from it: bus loads, budgets, axes.
+    Check {
+        /// The robot file.
+        file: PathBuf,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        _ => Err("allowed is a number from 0 to 100".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn up(args: &[&str]) -> Result<UpOptions, String> {
+        let line = ["mechos", "up"].iter().chain(args);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Up(options) => Ok(*options),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    fn fault(args: &[&str]) -> Result<FaultKind, String> {
+        let line = ["mechos", "fault"].iter().chain(args);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Fault { kind, .. } => Ok(kind),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn up_takes_what_the_readme_shows() {
+        let plain = up(&[]).unwrap();
+        assert!(
+            !plain.no_arm && plain.length.is_none() && plain.planner.planner == Planner::Embedded
+        );
+        let timed = up(&["--for", "10s", "--json"]).unwrap();
+        assert_eq!(timed.length, Some(Duration::from_secs(10)));
+        assert!(timed.place.json);
+        let off = up(&["--disable-stop", "kernel", "--disable-stop", "drop"]).unwrap();
+        assert_eq!(off.disable_stop, [StopPath::Kernel, StopPath::Drop]);
+    }
+
+    #[test]
+    fn a_model_needs_its_endpoint_and_name() {
+        let error = up(&["--planner", "model"]).unwrap_err();
+        assert!(error.contains("--endpoint") && error.contains("--model"), "{error}");
+        let given = ["--planner", "model", "--endpoint", "http://127.0.0.1:1/v1", "--model", "m"];
+        assert_eq!(up(&given).unwrap().planner.model.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn a_wrong_time_says_what_is_allowed() {
+        let error = up(&["--for", "10"]).unwrap_err();
+        assert!(error.contains("10s"), "{error}");
+    }
+
+    #[test]
+    fn every_stop_path_is_its_own_word() {
+        for path in StopPath::value_variants() {
+            assert_eq!(up(&["--disable-stop", path.word()]).unwrap().disable_stop, [*path]);
+        }
+    }
+
+    #[test]
+    fn faults_read_as_documented() {
+        assert_eq!(fault(&["stall-control", "30"]), Ok(FaultKind::StallControl { ms: 30 }));
+        let kill = FaultKind::Kill { process: Target::Rt };
+        assert_eq!(fault(&["kill", "rt"]), Ok(kill.clone()));
+        assert_eq!(fault(&["kill", "mechos-rt"]), Ok(kill));
+        let silence = FaultKind::Silence { drive: "shoulder".into(), ms: None };
+        assert_eq!(fault(&["silence", "shoulder"]), Ok(silence));
+        let drop = FaultKind::DropFrames { percent: 50.0, ms: 100, bus: None };
+        assert_eq!(fault(&["drop-frames", "50", "100"]), Ok(drop));
+        assert!(fault(&["drop-frames", "NaN", "100"]).is_err());
+        assert!(fault(&["stall-control", "0"]).is_err());
+        assert!(fault(&["kill", "init"]).is_err());
+    }
+
+    #[test]
+    fn json_and_runtime_may_stand_behind_the_fault() {
+        let line = ["mechos", "fault", "panic", "control", "--json", "--runtime", "/run/m"];
+        let Command::Fault { place, .. } = Cli::try_parse_from(line).unwrap().command else {
+            panic!("no fault");
+        };
+        assert!(place.json && place.runtime == Some("/run/m".into()));
+    }
+}

@@ -1,0 +1,219 @@
+//! The status in words, for `mechos status` and at the end of `mechos up`.
+
+use std::fmt::Write;
+
+use mechos_operator::{IntentSums, Percentiles, Status};
+
+const BOLD: &str = "\x1b[1m";
+const RED: &str = "\x1b[1;31m";
+const GREEN: &str = "\x1b[1;32m";
+const PLAIN: &str = "\x1b[0m";
+
+/// The whole status in lines.
+pub fn text(status: &Status, colour: bool) -> String {
+    let mut out = String::new();
+    head(&mut out, status, colour);
+    numbers(&mut out, status);
+    axes(&mut out, status, colour);
+    threads(&mut out, status);
+    history(&mut out, status);
+    out.trim_end().to_owned()
+}
+
+/// Mode and cause in words: `halted: drive-fault (elbow)`.
+pub fn mode_words(status: &Status) -> String {
+    if status.cause == "none" || status.cause.is_empty() {
+        return status.mode.clone();
+    }
+    let cause = cause_words(status, &status.cause, status.cause_detail);
+    format!("{}: {cause}", status.mode)
+}
+
+/// A cause with what its detail stands for.
+pub fn cause_words(status: &Status, cause: &str, detail: u32) -> String {
+    let index = usize::try_from(detail).unwrap_or(usize::MAX);
+    let name = match cause {
+        "feedback-stale" | "drive-fault" | "drive-lost" | "drive-left" | "following-error"
+        | "limit-passed" | "not-stoppable" | "unexpected-motion" => {
+            status.axes.get(index).map(|axis| axis.name.as_str())
+        }
+        "deadline-bus" | "bus-fault" => status.buses.get(index).map(|bus| bus.name.as_str()),
+        _ => None,
+    };
+    match name {
+        Some(name) => format!("{cause} ({name})"),
+        None if detail == 0 => cause.to_owned(),
+        None => format!("{cause} ({detail})"),
+    }
+}
+
+/// What an operator can do next, if the mode waits for one.
+pub fn advice(status: &Status) -> Option<String> {
+    match status.mode.as_str() {
+        "halted" => Some("`mechos reset`, then `mechos arm`, once it is safe".to_owned()),
+        "disarmed" if status.interlocks.is_empty() => Some("`mechos arm`".to_owned()),
+        "disarmed" => Some(format!("open interlocks: {}", status.interlocks.join(", "))),
+        "armed" if status.operator_has_control => {
+            Some("an operator has the machine; `mechos resume` gives it back".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Ticks per second, 0 where the period is not known.
+pub fn rate_hz(status: &Status) -> u64 {
+    1_000_000_000_u64.checked_div(status.period_ns).unwrap_or(0)
+}
+
+/// The sums of the protocol in one line.
+pub fn intents(sums: &IntentSums) -> String {
+    format!(
+        "{} submitted = {} accepted + {} clamped + {} refused + {} queued + {} returned + {} lost",
+        sums.submitted,
+        sums.accepted,
+        sums.clamped,
+        sums.refused,
+        sums.queued,
+        sums.returned,
+        sums.lost
+    )
+}
+
+/// A distribution, µs.
+pub fn percentiles(of: &Percentiles) -> String {
+    let Percentiles { p50, p99, p99_9, max } = of;
+    format!("p50 {p50:.0}  p99 {p99:.0}  p99.9 {p99_9:.0}  max {max:.0} us")
+}
+
+fn head(out: &mut String, status: &Status, colour: bool) {
+    let paint = match status.mode.as_str() {
+        "halted" => RED,
+        "armed" => GREEN,
+        _ => BOLD,
+    };
+    let (begin, end) = if colour { (paint, PLAIN) } else { ("", "") };
+    let mode = mode_words(status);
+    let (robot, profile, hz) = (&status.robot, &status.profile, rate_hz(status));
+    let _ = writeln!(out, "{robot}  {begin}{mode}{end}  profile {profile}  {hz} Hz");
+    if let Some(advice) = advice(status) {
+        let _ = writeln!(out, "next      {advice}");
+    }
+    if !status.stops_disabled.is_empty() {
+        let _ = writeln!(out, "SWITCHED OFF: stop paths {}", status.stops_disabled.join(", "));
+    }
+}
+
+fn numbers(out: &mut String, status: &Status) {
+    let Status { ticks, skipped, misses, intents: sums, .. } = status;
+    let _ = writeln!(out, "ticks     {ticks} run, {skipped} skipped");
+    let _ = writeln!(
+        out,
+        "misses    {} late wake-up, {} late computing, {} late sending",
+        misses.late_wake, misses.late_compute, misses.late_send
+    );
+    let _ = writeln!(out, "wake-up   {}", percentiles(&status.wake_us));
+    let _ = writeln!(out, "computing {}", percentiles(&status.compute_us));
+    let _ = writeln!(out, "sending   {}", percentiles(&status.send_us));
+    let _ = writeln!(out, "intents   {}", intents(sums));
+    let _ = writeln!(
+        out,
+        "          admitted = {} pre-empted + {} completed + {} expired + {} aborted + {} active",
+        sums.preempted, sums.completed, sums.expired, sums.aborted, sums.active
+    );
+}
+
+fn axes(out: &mut String, status: &Status, colour: bool) {
+    let (begin, end) = if colour { (BOLD, PLAIN) } else { ("", "") };
+    let widest = status.axes.iter().map(|axis| axis.name.len()).max().unwrap_or(0).max(4);
+    let _ = writeln!(
+        out,
+        "{begin}{:<widest$}  {:<12} {:>9} {:>9} {:>9} {:>9} {:>9}{end}",
+        "axis", "drive", "pos rad", "vel rad/s", "start rad", "end rad", "travelled"
+    );
+    for axis in &status.axes {
+        let fault = match axis.fault_code {
+            0 => String::new(),
+            code => format!("  error {code:04X}h"),
+        };
+        let _ = writeln!(
+            out,
+            "{:<widest$}  {:<12} {:>9.4} {:>9.3} {:>9.4} {:>9.4} {:>9.3}{fault}",
+            axis.name,
+            axis.state,
+            axis.position_rad,
+            axis.velocity_rad_s,
+            axis.start_rad,
+            axis.end_rad,
+            axis.travel_rad
+        );
+    }
+}
+
+fn threads(out: &mut String, status: &Status) {
+    for bus in &status.buses {
+        let (name, state, load) = (&bus.name, &bus.state, bus.load_percent);
+        let _ = writeln!(out, "bus {name}: {state}, worst-case load {load:.1} percent");
+    }
+    for thread in &status.rt.threads {
+        let cpu = thread.cpu.map_or("any CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+        let memory = if thread.locked { "memory locked" } else { "memory not locked" };
+        let (name, policy, priority) = (&thread.name, &thread.policy, thread.priority);
+        let _ = writeln!(out, "thread {name}: {policy} {priority}, {cpu}, {memory}");
+    }
+    if status.same_user {
+        let _ = writeln!(out, "planner and daemon run as one user (simulated buses only)");
+    }
+    for warning in &status.host.warnings {
+        let _ = writeln!(out, "host: {warning}");
+    }
+}
+
+fn history(out: &mut String, status: &Status) {
+    for halt in &status.halts {
+        let before = std::time::Duration::from_nanos(status.t_ns.saturating_sub(halt.t_ns));
+        let cause = cause_words(status, &halt.cause, halt.detail);
+        let _ = writeln!(out, "stopped {:.1} s ago: {cause}", before.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mechos_operator::{AxisStatus, Halt};
+
+    fn halted() -> Status {
+        Status {
+            robot: "arm6".into(),
+            profile: "relaxed".into(),
+            mode: "halted".into(),
+            cause: "drive-fault".into(),
+            cause_detail: 1,
+            period_ns: 1_000_000,
+            t_ns: 3_500_000_000,
+            axes: ["base", "elbow"]
+                .map(|name| AxisStatus { name: name.into(), ..AxisStatus::default() })
+                .into(),
+            halts: vec![Halt { cause: "drive-fault".into(), detail: 1, t_ns: 1_000_000_000 }],
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_halt_names_its_axis_and_what_to_do() {
+        let text = text(&halted(), false);
+        assert!(text.starts_with("arm6  halted: drive-fault (elbow)  profile relaxed  1000 Hz"));
+        assert!(text.contains("mechos reset") && text.contains("stopped 2.5 s ago"), "{text}");
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_status_of_nothing_is_still_text() {
+        assert!(text(&Status::default(), true).contains("ticks"));
+    }
+
+    #[test]
+    fn switched_off_stop_paths_are_loud() {
+        let status = Status { stops_disabled: vec!["kernel".into()], ..Status::default() };
+        assert!(text(&status, false).contains("SWITCHED OFF"));
+    }
+}
