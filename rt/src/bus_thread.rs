@@ -54,8 +54,6 @@ pub struct BusThread {
     pub order_age_max_ns: u64,
     /// Ticks since the present stop began.
     pub stop_ticks: u32,
-    /// The last order was a halt.
-    pub halting: bool,
 }
 
 impl BusThread {
@@ -63,7 +61,11 @@ impl BusThread {
     pub fn run(&mut self) {
         let mut outbox = Outbox::default();
         while !self.shared.leave.load(Ordering::Relaxed) {
-            self.sleep();
+            if self.sleep() {
+                // Always, and before the orders are taken: a bell left ringing would keep this
+                // thread awake for ever, at a priority above the control thread's.
+                let _ = self.ends.bell.read();
+            }
             self.shared.inject.act(Target::Bus(self.bus), clock::now_ns);
             let heard = self.listen();
             let order = self.newest_order();
@@ -77,8 +79,8 @@ impl BusThread {
         }
     }
 
-    /// Sleeps until a frame or an order is there.
-    fn sleep(&self) {
+    /// Sleeps until a frame or an order is there; returns whether the bell rings.
+    fn sleep(&self) -> bool {
         let bell = PollFd::new(self.ends.bell.as_fd(), PollFlags::POLLIN);
         let mut fds: ArrayVec<PollFd<'_>, 2> = ArrayVec::new();
         fds.push(bell);
@@ -87,6 +89,8 @@ impl BusThread {
         }
         // An interrupted or failed poll only means looking sooner.
         let _ = poll(&mut fds, PollTimeout::from(SLEEP_MAX_MS));
+        let found = fds.first().and_then(PollFd::revents);
+        found.is_some_and(|found| found.contains(PollFlags::POLLIN))
     }
 
     /// Takes what the bus delivered; returns whether there was anything.
@@ -113,15 +117,10 @@ impl BusThread {
         while let Ok(order) = self.ends.orders.pop() {
             newest = Some(order);
         }
-        if newest.is_some() {
-            // Reading resets the bell; it was rung at least once for this order.
-            let _ = self.ends.bell.read();
-        }
         newest
     }
 
     fn execute(&mut self, order: &Order, outbox: &mut Outbox) {
-        self.halting = order.halt;
         let now_ns = clock::now_ns();
         let stale = now_ns.saturating_sub(order.nominal_ns) > self.order_age_max_ns;
         if self.fences.is_up() || stale {
@@ -227,7 +226,7 @@ impl BusThread {
         self.shared.set_bus_state(self.bus, state);
         if state == ControllerState::Down
             && !self.port.is_open()
-            && (self.halting || !self.shared.energised.load(Ordering::Acquire))
+            && !self.shared.armed.load(Ordering::Acquire)
             && self.port.tend(clock::now_ns())
         {
             let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);

@@ -164,6 +164,8 @@ impl ControlThread {
     fn hand_out(&mut self, tick: &Tick) {
         // Release pairs with the Acquire of the watchers: power is announced before it is ordered.
         self.shared.energised.store(self.outputs.energised, Ordering::Release);
+        let idle = matches!(self.outputs.mode, Mode::Disarmed | Mode::Halted { .. });
+        self.shared.armed.store(!idle, Ordering::Release);
         let halt = self.outputs.axes.iter().any(|axis| axis.goal == Goal::Halt);
         for bus in &mut self.buses {
             let mut commands = ArrayVec::new();

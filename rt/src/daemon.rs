@@ -247,7 +247,6 @@ impl Common<'_> {
             period_ns: self.robot.budgets.period_ns,
             order_age_max_ns: self.robot.budgets.deadline_ns,
             stop_ticks: 0,
-            halting: false,
         })
     }
 

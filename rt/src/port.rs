@@ -37,7 +37,7 @@ impl Port {
     }
 
     /// Opens the bus again if it is gone and a try is due. Opening allocates: call it only while
-    /// nothing is powered. Returns whether the bus was opened by this call.
+    /// the machine is not armed. Returns whether the bus was opened by this call.
     pub fn tend(&mut self, now_ns: u64) -> bool {
         if self.bus.is_some() || now_ns < self.next_try_ns {
             return false;

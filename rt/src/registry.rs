@@ -47,7 +47,7 @@ impl HardwareRegistry {
             .count()
     }
 
-    /// Opens again what is gone. Housekeeping only, while nothing is powered.
+    /// Opens again what is gone. Housekeeping only, while the machine is not armed.
     pub fn tend(&self, now_ns: u64) {
         for port in &self.ports {
             let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);

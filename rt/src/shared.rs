@@ -67,6 +67,9 @@ pub struct Shared {
     pub schedule_start_ns: AtomicU64,
     /// Any axis is or may be powered. Writer: control.
     pub energised: AtomicBool,
+    /// The kernel executes setpoints or is about to: Arming, Armed or Stopping. Nothing is opened,
+    /// mapped or unmapped meanwhile. Writer: control.
+    pub armed: AtomicBool,
     /// When the deadline thread last looked, ns. Writer: deadline.
     pub deadline_beat_ns: AtomicU64,
     /// When housekeeping last looked, ns. Writer: housekeeping.

@@ -25,11 +25,11 @@ pub struct Evidence {
 /// Waits until every drive stands and follows no setpoints, and measures from the log.
 pub fn measure(machine: &Machine, fault_ns: u64) -> Evidence {
     let drives = machine.robot.axes.len();
+    // Drives report at SYNC, and whoever sent it may be the one that was lost.
+    let _asking = machine.ask_the_drives();
     let (frames, standstill_ns) = machine.frames_until("every drive to stand, off", |frames| {
-        let last_ns = frames.lines.last()?.wire_ns;
         let at = frames.standstill_ns(fault_ns, drives)?;
-        // Rest counts once it has lasted.
-        (frames.all_off(fault_ns, drives) && last_ns > at + 300_000_000).then_some(at)
+        frames.all_off(fault_ns, drives).then_some(at)
     });
     let first = frames.stops(fault_ns).next().map(|line| (line.sender.clone(), line.pid));
     let stop_ns = frames.stopped_on_every_bus(fault_ns, machine.robot.buses.len());

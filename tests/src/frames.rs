@@ -56,6 +56,8 @@ pub struct Frames {
 
 /// How far a drive's position may wander while it counts as standing, counts.
 const STANDING_COUNTS: i32 = 4;
+/// How long a drive must have reported one position to count as standing, ns.
+const REST_NS: u64 = 200_000_000;
 
 impl Frames {
     /// Reads a log; a last line that is not complete yet is left out.
@@ -104,20 +106,32 @@ impl Frames {
             .collect()
     }
 
-    /// When every drive had come to rest for good, ns; `None` when one still moves at the end of
-    /// the log or said nothing since `from_ns`.
+    /// When every drive had come to rest for good, ns: since then its reports, over at least
+    /// [`REST_NS`], name one position. `None` while that cannot be said.
     pub fn standstill_ns(&self, from_ns: u64, drives: usize) -> Option<u64> {
-        let mut last: BTreeMap<u32, (i32, u64)> = BTreeMap::new();
+        struct Rest {
+            counts: i32,
+            until_ns: u64,
+            since_ns: u64,
+            moved: bool,
+        }
+        let mut rests: BTreeMap<u32, Rest> = BTreeMap::new();
         for report in self.reports(from_ns).iter().rev() {
-            let (rest, since) = last.entry(report.node).or_insert((report.counts, report.wire_ns));
-            if (report.counts - *rest).abs() <= STANDING_COUNTS && *since != 0 {
-                *since = report.wire_ns.min(*since);
-            } else {
-                // Moving here: whatever came before does not count any more.
-                *rest = i32::MAX / 2;
+            let rest = rests.entry(report.node).or_insert(Rest {
+                counts: report.counts,
+                until_ns: report.wire_ns,
+                since_ns: report.wire_ns,
+                moved: false,
+            });
+            rest.moved |= (report.counts - rest.counts).abs() > STANDING_COUNTS;
+            if !rest.moved {
+                rest.since_ns = report.wire_ns;
             }
         }
-        (last.len() == drives).then(|| last.values().map(|(_, since)| *since).max()).flatten()
+        let proved = rests.values().all(|rest| rest.until_ns - rest.since_ns >= REST_NS);
+        (rests.len() == drives && proved)
+            .then(|| rests.values().map(|rest| rest.since_ns).max())
+            .flatten()
     }
 
     /// Whether each drive's last report since `from_ns` says that it does not follow setpoints.

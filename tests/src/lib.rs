@@ -3,15 +3,18 @@
 //!
 //! Files from the outside in: `machine.rs` (the processes), `frames.rs` (the log), `evidence.rs` (a row of the
 //! table of times), `binaries.rs`
-//! (where the programs are).
+//! (where the programs are), `planner.rs` (a test as the planner), `endpoint.rs` (a model's endpoint
+//! that says what a test wants).
 
 // A harness fails its test by panicking; that is its job.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod binaries;
+pub mod endpoint;
 pub mod evidence;
 pub mod frames;
 pub mod machine;
+pub mod planner;
 
 use nix::time::{ClockId, clock_gettime};
 

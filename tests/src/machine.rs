@@ -174,7 +174,7 @@ impl Machine {
                     let _ = bus.send(&sync);
                     while let Ok(Some(_)) = bus.receive() {}
                 }
-                std::thread::sleep(Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(10));
             }
         });
         Asking { end, thread: Some(thread) }

@@ -261,6 +261,9 @@ fn everything_terminated() {
     {
         machine.signal(child, Signal::SIGTERM);
     }
+    let asking = machine.ask_the_drives();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    drop(asking);
     machine.wait_for_the_end();
     let frames = machine.frames();
     let drives = machine.robot.axes.len();

@@ -49,7 +49,6 @@ fn the_drives_watchdogs_alone() {
     let machine = without(&["kernel", "deadline", "guardian", "drop"]);
     let fault_ns = machine.signal(&machine.rt, Signal::SIGKILL);
     machine.signal(&machine.guardian, Signal::SIGKILL);
-    let _asking = machine.ask_the_drives();
     let evidence = measure(&machine, fault_ns);
     evidence.print("watchdog alone: rt and guardian killed", machine.robot.profile.name());
     assert!(evidence.first_stop.is_none(), "nobody is left to send a stop");
@@ -60,7 +59,6 @@ fn rt_and_guardian_killed_together_with_every_path_on() {
     let machine = without(&[]);
     machine.signal(&machine.guardian, Signal::SIGKILL);
     let fault_ns = machine.signal(&machine.rt, Signal::SIGKILL);
-    let _asking = machine.ask_the_drives();
     let evidence = measure(&machine, fault_ns);
     evidence.print("rt and guardian killed together", machine.robot.profile.name());
 }

@@ -72,6 +72,11 @@ impl DeadlineThread {
     fn look(&mut self, now_ns: u64) -> u64 {
         let start_ns = self.shared.schedule_start_ns.load(Ordering::Acquire);
         let energised = self.shared.energised.load(Ordering::Acquire);
+        if !self.shared.armed.load(Ordering::Acquire) {
+            for port in &mut self.ports {
+                port.tend(now_ns);
+            }
+        }
         if start_ns == 0 || !energised {
             self.prove(now_ns);
             return now_ns + self.beat_ns;
@@ -133,9 +138,6 @@ impl DeadlineThread {
 
     /// Proves each socket with a stop frame and its echo, while no drive is powered.
     fn prove(&mut self, now_ns: u64) {
-        for port in &mut self.ports {
-            port.tend(now_ns);
-        }
         let all = self.proved.iter().all(|proved| *proved);
         self.shared.deadline_socket_proved.store(all, Ordering::Release);
         if all || now_ns < self.proof_ns.saturating_add(PROOF_NS) || self.fences.is_up() {

@@ -82,8 +82,8 @@ impl GuardianKeeper {
             error!("the guardian is gone");
             self.link = None;
         }
-        // Mapping and locking pages is for a machine without power.
-        let quiet = !self.shared.energised.load(Ordering::Acquire);
+        // Mapping and locking pages is for a machine that is not armed.
+        let quiet = !self.shared.armed.load(Ordering::Acquire);
         if self.link.is_none() && quiet && now_ns >= self.next_try_ns {
             self.next_try_ns = now_ns.saturating_add(RETRY_NS);
             self.meet();

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::shared::Shared;
 
-/// Page sets in stock: planners that may connect while the machine is powered.
+/// Page sets in stock: planners that may connect while the machine is armed.
 const STOCK: usize = 4;
 
 /// A living connection.
@@ -82,7 +82,7 @@ impl LinkKeeper {
             error!(pid = self.living.as_ref().map(|living| living.pid), "the planner is gone");
             self.living = None;
         }
-        if !self.shared.energised.load(Ordering::Acquire)
+        if !self.shared.armed.load(Ordering::Acquire)
             && let Err(error) = self.restock()
         {
             warn!("no new page set: {error}");
@@ -108,8 +108,8 @@ impl LinkKeeper {
         self.living.as_ref().map(|living| living.pid)
     }
 
-    /// Makes page sets until there are enough. Mapping and locking pages is for a machine without
-    /// power.
+    /// Makes page sets until there are enough. Mapping and locking pages is for a machine that is
+    /// not armed.
     fn restock(&mut self) -> Result<(), shm_protocol::MemoryError> {
         while self.stock.len() < STOCK {
             self.stock.push(PageSet::create(&self.description, self.next_generation)?);

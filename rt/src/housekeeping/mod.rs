@@ -138,7 +138,7 @@ impl Housekeeping {
             self.desk.turn(&self.shared, &self.book, now_ns);
             self.book.pids.cognition = self.link.turn(now_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
-            if !self.shared.energised.load(Ordering::Acquire) {
+            if !self.shared.armed.load(Ordering::Acquire) {
                 self.registry.tend(now_ns);
             }
             if self.hung(now_ns) {
