@@ -1,124 +1,120 @@
-//! The planner's side: connect, submit, read verdicts and telemetry.
+//! The planner's side: connect, submit, read verdicts, events and telemetry, stop.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::board;
-use crate::encode::{
-    DESCRIPTION_WORDS, INTENT_WORDS, TELEMETRY_WORDS, VERDICT_WORDS, put_intent, take_description,
-    take_telemetry, take_verdict,
-};
-use crate::error::{LinkError, Refusal};
-use crate::handshake::Word;
-use crate::layout::{BOARD_STRIDE, EVENT_WORDS, EVENTS, INTENTS, VERDICTS, intent, telemetry};
-use crate::memory::{Access, Mapping, Memory};
-use crate::records::{Description, Intent, Telemetry, Verdict};
-use crate::ring::{Receiver, SLOT_HEAD, Sender};
-use crate::socket::{self, connect_to, is_closed, receive_until};
-use crate::words::{at, checksum, load};
+use crate::codec::{description, event, intent, telemetry, verdict};
+use crate::error::{LinkError, MemoryError};
+use crate::handshake::{Message, Service};
+use crate::layout::{EVENTS, INTENTS, IntentPage, PageKind, TELEMETRY, TelemetryPage, VERDICTS};
+use crate::lossy::Reader;
+use crate::memory::{CLOSED, FIXED_SIZE, Mapped, Memory, ReadWord, count_up};
+use crate::records::{Description, Event, Intent, Telemetry, Verdict};
+use crate::ring::{Receiver, Sender};
+use crate::socket::{connect_to, is_closed, receive_until, send};
+use crate::words::copy_out;
 
 /// How often a waiting client looks for a verdict.
 const LOOK: Duration = Duration::from_micros(500);
 
 /// A ring that is full: the intent, given back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the ring of intents is full; mechos-rt takes no more until its verdicts are read")]
 pub struct Full(pub Box<Intent>);
 
-/// One connection to mechos-rt.
+/// One connection to one life of mechos-rt.
 #[derive(Debug)]
 pub struct Client {
     socket: OwnedFd,
     generation: u32,
-    intent: Mapping,
-    telemetry: Mapping,
+    intent: Mapped<IntentPage<AtomicU64>>,
+    telemetry: Mapped<TelemetryPage<ReadWord>>,
     intents: Sender,
     verdicts: Receiver,
+    verdicts_damaged: u64,
+    events: Reader,
     last_number: u64,
-    events_read: u64,
-    events_missed: u64,
 }
 
-/// Moves the heartbeat of a connection, from a thread of its own.
+/// Moves the heartbeat of a connection, from a thread of its own. It holds the pages, not the
+/// connection: a heart that beats on proves nothing to a peer that is gone.
 #[derive(Clone, Debug)]
-pub struct Heart(Mapping);
+pub struct Heart(Mapped<IntentPage<AtomicU64>>);
 
 impl Heart {
-    /// One beat. One `Heart` of a connection beats, no more.
+    /// One beat.
     pub fn beat(&self) {
-        add_one(&self.0, intent::HEARTBEAT);
+        count_up(&self.0.heartbeat.word);
     }
 }
 
-/// These words have one writer each, so that a load and a store suffice.
-fn add_one(page: &Mapping, index: usize) {
-    let word = page.word(index);
-    word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-}
-
 impl Client {
-    /// Connects to the socket at `path` (`link.sock` in the runtime directory).
+    /// Connects to the socket at `path` (`link.sock` in the runtime directory) and goes through the
+    /// handshake, within `timeout`.
     ///
     /// # Errors
-    /// [`LinkError`], which says what to do.
+    /// [`LinkError`], which says what was found and what to do.
     pub fn connect(path: impl AsRef<Path>, timeout: Duration) -> Result<Client, LinkError> {
         let until = Instant::now() + timeout;
-        let socket = connect_to(path.as_ref())?;
-        // A server that refuses at once has answered and closed already: its reason is read below.
-        let sent = socket::send(socket.as_fd(), &Word::Hello.encode(), &[]);
-        let welcome = receive_until(&socket, until).map_err(|error| sent.err().unwrap_or(error))?;
-        let generation = match Word::decode(&welcome.words).map_err(LinkError::Refused)? {
-            Word::Welcome(generation, _) => u32::try_from(generation).unwrap_or(0),
-            Word::Refused(refusal) => return Err(LinkError::Refused(refusal)),
-            _ => return Err(LinkError::Refused(Refusal::Malformed)),
+        let socket = connect_to(path.as_ref(), until)?;
+        send(&socket, Message::Hello(Service::Link, 0), &[]).or_else(unless_refused)?;
+        let (message, descriptors) = receive_until(&socket, until)?;
+        let Message::Pages(generation) = message else {
+            return Err(LinkError::Broken("another message than the pages came"));
         };
-        let mut descriptors = welcome.descriptors.into_iter();
-        let (Some(first), Some(second)) = (descriptors.next(), descriptors.next()) else {
-            return Err(LinkError::Broken("no pages came with the welcome"));
+        let Ok([first, second]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+            return Err(LinkError::Broken("the pages came without their two descriptors"));
         };
-        let intent = Memory::adopt(first, intent::WORDS)?.map(Access::Write)?;
-        let telemetry = Memory::adopt(second, telemetry::WORDS)?.map(Access::Read)?;
-        socket::send(socket.as_fd(), &Word::Mapped.encode(), &[])?;
-        let go = receive_until(&socket, until)?;
-        match Word::decode(&go.words).map_err(LinkError::Refused)? {
-            Word::Go => {}
-            Word::Refused(refusal) => return Err(LinkError::Refused(refusal)),
-            _ => return Err(LinkError::Refused(Refusal::Malformed)),
+        let intent = Memory::adopt::<IntentPage<AtomicU64>>(first, FIXED_SIZE)?;
+        let telemetry = Memory::adopt::<TelemetryPage<AtomicU64>>(second, CLOSED)?.map_read()?;
+        let page: Mapped<IntentPage<AtomicU64>> = intent.map_write()?;
+        check(&page, &telemetry, generation)?;
+        send(&socket, Message::Mapped, &[])?;
+        let (message, _) = receive_until(&socket, until)?;
+        if message != Message::Go {
+            return Err(LinkError::Broken("another message than the word to begin came"));
         }
+        // A hole that somebody else punched would lose intents.
+        intent.require(CLOSED)?;
         Ok(Client {
             socket,
             generation,
-            intent,
+            intent: page,
             telemetry,
             intents: Sender::default(),
             verdicts: Receiver::default(),
+            verdicts_damaged: 0,
+            events: Reader::default(),
             last_number: 0,
-            events_read: 0,
-            events_missed: 0,
         })
     }
 
     /// What the machine is.
+    #[must_use]
     pub fn description(&self) -> Description {
-        let mut words = [0; DESCRIPTION_WORDS];
-        load(self.telemetry.part(telemetry::DESCRIPTION, DESCRIPTION_WORDS), &mut words);
-        take_description(&words)
+        let mut words = [0; description::WORDS];
+        copy_out(&self.telemetry.description, &mut words);
+        description::take(&words)
     }
 
     /// Which connection this is; another number after every reconnect.
+    #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
     /// Whether mechos-rt still holds its end.
+    #[must_use]
     pub fn is_alive(&self) -> bool {
         !is_closed(&self.socket)
     }
 
-    /// The number for the next intent.
+    /// The number for the next intent: counts up from 1 within the connection.
     pub fn next_number(&mut self) -> u64 {
-        self.last_number += 1;
+        self.last_number = self.last_number.saturating_add(1);
         self.last_number
     }
 
@@ -127,92 +123,122 @@ impl Client {
     /// # Errors
     /// [`Full`] gives it back, counted: nothing is dropped in silence.
     pub fn submit(&mut self, intent: &Intent) -> Result<(), Full> {
-        let mut words = [0; INTENT_WORDS];
-        put_intent(intent, &mut words);
-        add_one(&self.intent, intent::SUBMITTED);
-        let ring = self.intent.part(intent::RING, INTENTS.words());
-        let read = self.telemetry.word(telemetry::INTENTS_READ);
-        if self.intents.send(INTENTS, ring, read, &words) {
+        let mut words = [0; intent::WORDS];
+        intent::put(intent, &mut words);
+        // Counted first: an intent of a process that is killed in between is counted as lost.
+        count_up(&self.intent.submitted.word);
+        let read = &self.telemetry.intents_read.word;
+        if self.intents.send(INTENTS, &self.intent.intents, read, &words) {
             return Ok(());
         }
-        add_one(&self.intent, intent::RETURNED);
+        count_up(&self.intent.returned.word);
         Err(Full(Box::new(*intent)))
     }
 
     /// The oldest verdict not yet read.
     pub fn poll_verdict(&mut self) -> Option<Verdict> {
-        let ring = self.telemetry.part(telemetry::VERDICT_RING, VERDICTS.words());
-        let mut words = [0; VERDICT_WORDS];
-        let intact = self.verdicts.receive(VERDICTS, ring, &mut words)?;
-        self.verdicts.publish(self.intent.word(intent::VERDICTS_READ));
-        take_verdict(&words).filter(|_| intact)
+        // At most once round the ring.
+        for _ in 0..VERDICTS.slots() {
+            let mut words = [0; verdict::WORDS];
+            let intact = self.verdicts.receive(VERDICTS, &self.telemetry.verdicts, &mut words)?;
+            self.verdicts.publish(&self.intent.verdicts_read.word);
+            match verdict::take(&words).filter(|_| intact) {
+                Some(verdict) => return Some(verdict),
+                None => self.verdicts_damaged = self.verdicts_damaged.saturating_add(1),
+            }
+        }
+        None
     }
 
-    /// Waits for the oldest verdict not yet read.
+    /// Verdicts that could not be read; other than 0 only with a broken memory or a broken peer.
+    #[must_use]
+    pub fn verdicts_damaged(&self) -> u64 {
+        self.verdicts_damaged
+    }
+
+    /// Waits for the oldest verdict not yet read; none after `timeout`, or when mechos-rt is gone.
     pub fn wait_verdict(&mut self, timeout: Duration) -> Option<Verdict> {
         let until = Instant::now() + timeout;
         loop {
+            // Before the look: what was sent before the end is still read.
+            let alive = self.is_alive();
             if let Some(verdict) = self.poll_verdict() {
                 return Some(verdict);
             }
-            if Instant::now() >= until || !self.is_alive() {
+            if !alive || Instant::now() >= until {
                 return None;
             }
             std::thread::sleep(LOOK);
         }
     }
 
-    /// The newest state; none before the first, or when none could be read whole within the bound.
+    /// The newest state; none before the first, or when none could be read whole within the bound
+    /// (then the last good one is as new as any).
+    #[must_use]
     pub fn telemetry(&self) -> Option<Telemetry> {
-        let slots = usize::try_from(board::SLOTS).unwrap_or(0);
-        let words = self.telemetry.part(telemetry::BOARD, BOARD_STRIDE * slots);
-        let head = self.telemetry.word(telemetry::HEAD);
-        let mut value = [0; TELEMETRY_WORDS];
-        board::read(words, BOARD_STRIDE, head, &mut value).then(|| take_telemetry(&value))
+        let mut words = [0; telemetry::WORDS];
+        let (page, tries) = (&*self.telemetry, board::TRIES_MAX);
+        board::read(TELEMETRY, &page.telemetry, &page.newest.word, tries, &mut words)
+            .then(|| telemetry::take(&words))
     }
 
     /// The oldest event not yet read or overwritten.
-    pub fn poll_event(&mut self) -> Option<[u64; EVENT_WORDS]> {
-        let written = self.telemetry.word(telemetry::EVENTS_WRITTEN).load(Ordering::Acquire);
-        let oldest = written.saturating_sub(EVENTS.slots);
-        if self.events_read < oldest {
-            self.events_missed += oldest - self.events_read;
-            self.events_read = oldest;
-        }
-        while self.events_read < written {
-            let ring = self.telemetry.part(telemetry::EVENT_RING, EVENTS.words());
-            let place = usize::try_from(self.events_read % EVENTS.slots).unwrap_or(0);
-            let slot = ring.get(place * EVENTS.stride..).unwrap_or(&[]);
-            self.events_read += 1;
-            let mut event = [0; EVENT_WORDS];
-            let sequence = at(slot, 0)?.load(Ordering::Acquire);
-            load(slot.get(SLOT_HEAD..).unwrap_or(&[]), &mut event);
-            let sum = at(slot, 1)?.load(Ordering::Relaxed);
-            if sequence == self.events_read && sum == u64::from(checksum(&event)) {
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let page = &*self.telemetry;
+        for _ in 0..EVENTS.slots() {
+            let mut words = [0; event::WORDS];
+            if !self.events.next(EVENTS, &page.events, &page.events_written.word, &mut words) {
+                return None;
+            }
+            if let Some(event) = event::take(&words) {
                 return Some(event);
             }
-            self.events_missed += 1;
         }
         None
     }
 
     /// Events that were overwritten before they were read.
+    #[must_use]
     pub fn events_missed(&self) -> u64 {
-        self.events_missed
+        self.events.missed()
     }
 
     /// The heartbeat's end, for a thread of its own.
+    #[must_use]
     pub fn heart(&self) -> Heart {
         Heart(self.intent.clone())
     }
 
+    /// One beat of the heart, for a client without a thread for it.
+    pub fn heartbeat(&self) {
+        count_up(&self.intent.heartbeat.word);
+    }
+
     /// Asks for a controlled stop. Never queues; latched on the next tick.
     pub fn stop(&mut self) {
-        add_one(&self.intent, intent::STOPS);
+        count_up(&self.intent.stops.word);
     }
 
     /// Asks for the fastest stop. Never queues; latched on the next tick.
     pub fn estop(&mut self) {
-        add_one(&self.intent, intent::ESTOPS);
+        count_up(&self.intent.estops.word);
     }
+}
+
+/// A server that refuses may have closed before this side's first word: its reason is read next.
+fn unless_refused(error: LinkError) -> Result<(), LinkError> {
+    match error {
+        LinkError::Socket { errno: nix::errno::Errno::EPIPE, .. } => Ok(()),
+        other => Err(other),
+    }
+}
+
+fn check(
+    intent: &IntentPage<AtomicU64>,
+    telemetry: &TelemetryPage<ReadWord>,
+    generation: u32,
+) -> Result<(), MemoryError> {
+    let announced = intent.header.is(PageKind::Intent, generation)
+        && telemetry.header.is(PageKind::Telemetry, generation);
+    if announced { Ok(()) } else { Err(MemoryError::Header) }
 }

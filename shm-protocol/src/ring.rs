@@ -2,41 +2,23 @@
 //!
 //! A record carries its own sequence number in its own cache lines: the receiver polls the slot
 //! that comes next and needs no index of the sender. Each side keeps its own index in private
-//! memory; the receiver publishes how far it has come in a word of a page that it owns, and the
-//! sender takes that word only if it is plausible.
+//! memory. The receiver publishes how far it has come in a word of a page that it owns; the sender
+//! takes that word only if it is plausible.
 //!
-//! Slot: word 0 sequence (index + 1), word 1 checksum, then the payload. Slots lie a multiple of
-//! 128 bytes apart, in an order that keeps neighbours away from the hardware's prefetch.
+//! Slot: word 0 holds the record's sequence number (index + 1) in its low half and the CRC-32C of
+//! the payload in its high half, the payload follows. A record of seven words thus fills one line.
+//!
+//! The half of the sequence number that is on the page wraps after 2³² records; what a slot held
+//! before is `slots` records older, so that the two never look alike.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use crate::words::{at, checksum, load, store};
+use crate::checksum::checksum;
+use crate::shape::Shape;
+use crate::words::{Load, Store, copy_in, copy_out};
 
 /// Words before the payload.
-pub const SLOT_HEAD: usize = 2;
-
-/// Where a ring lies: `slots` (a power of two) slots of `stride` words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Slots, a power of two.
-    pub slots: u64,
-    /// Words from slot to slot, a multiple of 16.
-    pub stride: usize,
-}
-
-impl Shape {
-    /// Words of the whole ring.
-    pub const fn words(&self) -> usize {
-        self.slots as usize * self.stride
-    }
-
-    fn slot<'w>(&self, words: &'w [AtomicU64], index: u64) -> &'w [AtomicU64] {
-        // 27 is odd, so that the order is a permutation of the slots.
-        let place = index.wrapping_mul(27) & (self.slots - 1);
-        let start = usize::try_from(place).unwrap_or(0) * self.stride;
-        words.get(start..start + self.stride).unwrap_or(&[])
-    }
-}
+pub const HEAD: usize = 1;
 
 /// The sender's side: its private index, and the last plausible index of the receiver.
 #[derive(Debug, Default)]
@@ -46,39 +28,50 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Slots that may be written now. `read` is the receiver's word: a claim. Real time.
-    pub fn free(&mut self, shape: Shape, read: &AtomicU64) -> u64 {
-        // Acquire pairs with the receiver's Release: it has copied out what it says.
+    /// Slots that may be written now, at the most all. `read` is the receiver's word: a claim.
+    ///
+    /// What was free once stays free until it is used, whatever the receiver writes. Real time.
+    pub fn free<R: Load>(&mut self, shape: Shape, read: &R) -> u64 {
+        // Acquire pairs with the Release in `Receiver::publish`: it has copied out what it says.
         let claim = read.load(Ordering::Acquire);
-        // Never ahead of what was sent, never further behind than the ring is long, never back.
-        let behind = self.index.wrapping_sub(claim);
-        if behind <= self.index.wrapping_sub(self.read) {
+        // Never ahead of what was sent, never back behind what it said before.
+        let unread = self.index.wrapping_sub(claim);
+        if unread <= self.index.wrapping_sub(self.read) {
             self.read = claim;
         }
-        shape.slots.saturating_sub(self.index.wrapping_sub(self.read))
+        self.known_free(shape)
     }
 
-    /// Sends one record, or says that the ring is full. Real time.
-    pub fn send(
+    fn known_free(&self, shape: Shape) -> u64 {
+        shape.slots().saturating_sub(self.index.wrapping_sub(self.read))
+    }
+
+    /// Sends one record; false when the ring is full. Real time.
+    ///
+    /// The receiver's word is looked at only when the ring was full at the last look.
+    #[must_use]
+    pub fn send<W: Store, R: Load>(
         &mut self,
         shape: Shape,
-        words: &[AtomicU64],
-        read: &AtomicU64,
+        words: &[W],
+        read: &R,
         payload: &[u64],
     ) -> bool {
-        if shape.slots.saturating_sub(self.index.wrapping_sub(self.read)) == 0
-            && self.free(shape, read) == 0
-        {
+        if self.known_free(shape) == 0 && self.free(shape, read) == 0 {
             return false;
         }
-        let slot = shape.slot(words, self.index);
-        let (Some(sequence), Some(sum)) = (at(slot, 0), at(slot, 1)) else { return false };
-        store(slot.get(SLOT_HEAD..).unwrap_or(&[]), payload);
-        sum.store(u64::from(checksum(payload)), Ordering::Relaxed);
+        let Some((head, rest)) = shape.slot(words, self.index).split_first() else { return false };
+        copy_in(rest, payload);
         self.index = self.index.wrapping_add(1);
-        // Release pairs with the receiver's Acquire in `receive`: the payload is there.
-        sequence.store(self.index, Ordering::Release);
+        // Release pairs with the Acquire in `Receiver::receive`: the payload is there.
+        head.store(head_word(self.index, checksum(payload)), Ordering::Release);
         true
+    }
+
+    /// Records sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.index
     }
 }
 
@@ -89,44 +82,48 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Copies the next record out; tells whether its checksum matched. Real time.
-    pub fn receive(
+    /// Copies the next record out and tells whether its checksum matched; none when none is there.
+    ///
+    /// Judged on the copy: what the sender does to the slot from here on changes nothing. Real time.
+    pub fn receive<R: Load>(
         &mut self,
         shape: Shape,
-        words: &[AtomicU64],
+        words: &[R],
         payload: &mut [u64],
     ) -> Option<bool> {
-        let slot = shape.slot(words, self.index);
+        let (head, rest) = shape.slot(words, self.index).split_first()?;
         let next = self.index.wrapping_add(1);
-        // Acquire pairs with the sender's Release.
-        if at(slot, 0)?.load(Ordering::Acquire) != next {
+        // Acquire pairs with the Release in `Sender::send`.
+        let found = head.load(Ordering::Acquire);
+        if low(found) != low(next) {
             return None;
         }
-        load(slot.get(SLOT_HEAD..).unwrap_or(&[]), payload);
-        let sum = at(slot, 1)?.load(Ordering::Relaxed);
+        copy_out(rest, payload);
         self.index = next;
-        // Judged on the copy: what the sender does to the slot from here on changes nothing.
-        Some(sum == u64::from(checksum(payload)))
+        Some(found == head_word(next, checksum(payload)))
     }
 
-    /// Publishes how far it has come, in a word of the receiver's own page. Real time.
-    pub fn publish(&self, read: &AtomicU64) {
-        // Release pairs with the sender's Acquire in `free`: the copies are made.
+    /// Publishes how far it has come, in a word of the receiver's own page: the slots before may be
+    /// used again. Real time.
+    pub fn publish<W: Store>(&self, read: &W) {
+        // Release pairs with the Acquire in `Sender::free`: the copies are made.
         read.store(self.index, Ordering::Release);
     }
 
     /// Records received so far.
+    #[must_use]
     pub fn received(&self) -> u64 {
         self.index
     }
 
-    /// Records that wait, counted in the ring itself. Real time, at most one look a slot.
-    pub fn waiting(&self, shape: Shape, words: &[AtomicU64]) -> u64 {
+    /// Records that wait, counted in the ring itself: at most one look a slot. Real time.
+    pub fn waiting<R: Load>(&self, shape: Shape, words: &[R]) -> u64 {
         let mut count = 0;
-        while count < shape.slots {
+        while count < shape.slots() {
             let index = self.index.wrapping_add(count);
-            let sequence = at(shape.slot(words, index), 0).map(|s| s.load(Ordering::Relaxed));
-            if sequence != Some(index.wrapping_add(1)) {
+            let Some(head) = shape.slot(words, index).first() else { break };
+            // Relaxed: nothing is read on the strength of it.
+            if low(head.load(Ordering::Relaxed)) != low(index.wrapping_add(1)) {
                 break;
             }
             count += 1;
@@ -134,3 +131,15 @@ impl Receiver {
         count
     }
 }
+
+fn head_word(sequence: u64, checksum: u32) -> u64 {
+    u64::from(low(sequence)) | u64::from(checksum) << 32
+}
+
+const fn low(word: u64) -> u32 {
+    (word & 0xffff_ffff) as u32
+}
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

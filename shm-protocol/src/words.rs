@@ -1,34 +1,68 @@
 //! Words of shared memory, and the copies in and out of them.
 //!
 //! Every word is an atomic, so that a peer that writes at any moment causes torn values, never
-//! undefined behaviour; whoever copies out checks the copy.
+//! undefined behaviour; whoever copies out checks the copy. A word is a trait here, twice: what may
+//! be read, and what may also be written. A mapping that the kernel made read-only has words of the
+//! first kind only, so that a store into it does not compile; loom's atomics are another kind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The word at `index`, or none past the end.
-pub fn at(words: &[AtomicU64], index: usize) -> Option<&AtomicU64> {
-    words.get(index)
+/// A word that may be read.
+pub trait Load {
+    /// Loads it.
+    fn load(&self, order: Ordering) -> u64;
+
+    /// A fence among atomics of this kind.
+    fn fence(order: Ordering);
 }
 
-/// Stores values one by one, unordered: a later Release store publishes them.
-pub fn store(words: &[AtomicU64], values: &[u64]) {
+/// A word that may be written too.
+pub trait Store: Load {
+    /// Stores into it.
+    fn store(&self, value: u64, order: Ordering);
+
+    /// Adds one, wrapping, in one step: any number of threads of the writing process may.
+    fn add_one(&self, order: Ordering);
+}
+
+impl Load for AtomicU64 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u64 {
+        AtomicU64::load(self, order)
+    }
+
+    #[inline]
+    fn fence(order: Ordering) {
+        std::sync::atomic::fence(order);
+    }
+}
+
+impl Store for AtomicU64 {
+    #[inline]
+    fn store(&self, value: u64, order: Ordering) {
+        AtomicU64::store(self, value, order);
+    }
+
+    #[inline]
+    fn add_one(&self, order: Ordering) {
+        self.fetch_add(1, order);
+    }
+}
+
+/// Stores values one by one, unordered: a later Release store publishes them. Values past the last
+/// word are left out.
+#[inline]
+pub fn copy_in<W: Store>(words: &[W], values: &[u64]) {
     for (word, value) in words.iter().zip(values) {
         word.store(*value, Ordering::Relaxed);
     }
 }
 
 /// Loads values one by one, unordered: an earlier Acquire load makes what it published visible.
-pub fn load(words: &[AtomicU64], values: &mut [u64]) {
+/// Values past the last word keep what they were.
+#[inline]
+pub fn copy_out<R: Load>(words: &[R], values: &mut [u64]) {
     for (word, value) in words.iter().zip(values) {
         *value = word.load(Ordering::Relaxed);
     }
-}
-
-/// CRC-32 (ISO-HDLC) over words in little-endian order. Finds accidents, not forgery.
-pub fn checksum(words: &[u64]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for word in words {
-        hasher.update(&word.to_le_bytes());
-    }
-    hasher.finalize()
 }

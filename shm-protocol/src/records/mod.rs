@@ -4,11 +4,13 @@
 //! *claim*: decoding never fails and never trusts, the gate of the kernel judges.
 
 mod cause;
+mod event;
 mod intent;
 mod telemetry;
 mod verdict;
 
 pub use cause::Cause;
+pub use event::{Event, EventKind};
 pub use intent::{AxisRequest, Claim, INTENT_VERSION, Intent, IntentKind, TraceId};
 pub use telemetry::{
     AxisDescription, AxisTelemetry, Description, IntentCounters, ModeCode, Telemetry,

@@ -1,0 +1,160 @@
+//! The rings and the board under every order that the memory model allows.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p shm-protocol --release --test loom`
+#![allow(unexpected_cfgs, reason = "set by whoever runs the models")]
+#![cfg(loom)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+
+use std::sync::atomic::Ordering;
+
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicU64;
+use loom::thread;
+use shm_protocol::ring::{Receiver, Sender};
+use shm_protocol::shape::Shape;
+use shm_protocol::words::{Load, Store};
+use shm_protocol::{board, lossy};
+
+struct Word(AtomicU64);
+
+impl Load for Word {
+    fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    fn fence(order: Ordering) {
+        loom::sync::atomic::fence(order);
+    }
+}
+
+impl Store for Word {
+    fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+    }
+
+    fn add_one(&self, order: Ordering) {
+        self.0.fetch_add(1, order);
+    }
+}
+
+fn words(count: usize) -> Vec<Word> {
+    (0..count).map(|_| Word(AtomicU64::new(0))).collect()
+}
+
+/// Slots of a head and two words, so that a torn copy shows.
+const SHAPE: Shape = Shape::new(2, 3);
+
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(check);
+}
+
+#[test]
+fn a_record_is_received_whole_and_its_slot_is_used_again_only_afterwards() {
+    model(|| {
+        let page = Arc::new((words(SHAPE.words()), words(1)));
+        let sender = {
+            let page = page.clone();
+            thread::spawn(move || {
+                let mut sender = Sender::default();
+                // One more than there are slots.
+                (1..=3).filter(|n| sender.send(SHAPE, &page.0, &page.1[0], &[*n; 2])).count() as u64
+            })
+        };
+        let mut receiver = Receiver::default();
+        let take = |receiver: &mut Receiver| {
+            let mut payload = [0; 2];
+            let intact = receiver.receive(SHAPE, &page.0, &mut payload)?;
+            assert!(intact, "a record that nobody harmed");
+            assert_eq!(payload, [receiver.received(); 2]);
+            receiver.publish(&page.1[0]);
+            Some(())
+        };
+        while receiver.received() < 2 && take(&mut receiver).is_some() {}
+        let sent = sender.join().unwrap();
+        while take(&mut receiver).is_some() {}
+        assert!(sent >= 2);
+        assert_eq!(receiver.received(), sent);
+    });
+}
+
+#[test]
+fn the_board_gives_whole_values_and_never_goes_back() {
+    model(|| {
+        let page = Arc::new((words(SHAPE.words()), words(1)));
+        let writer = {
+            let page = page.clone();
+            thread::spawn(move || {
+                let mut writer = board::Writer::default();
+                for number in 1..=3 {
+                    writer.publish(SHAPE, &page.0, &page.1[0], &[number; 2]);
+                }
+            })
+        };
+        let mut last = 0;
+        for _ in 0..2 {
+            let mut value = [0; 2];
+            if board::read(SHAPE, &page.0, &page.1[0], 1, &mut value) {
+                assert_eq!(value[0], value[1], "torn");
+                assert!(value[0] >= last && value[0] >= 1);
+                last = value[0];
+            }
+        }
+        writer.join().unwrap();
+        let mut value = [0; 2];
+        assert!(board::read(SHAPE, &page.0, &page.1[0], 1, &mut value));
+        assert_eq!(value, [3; 2]);
+    });
+}
+
+#[test]
+fn events_are_read_or_counted_as_missed() {
+    model(|| {
+        let page = Arc::new((words(SHAPE.words()), words(1)));
+        let writer = {
+            let page = page.clone();
+            thread::spawn(move || {
+                let mut writer = lossy::Writer::default();
+                for number in 1..=3 {
+                    writer.push(SHAPE, &page.0, &page.1[0], &[number; 2]);
+                }
+            })
+        };
+        let (mut reader, mut read) = (lossy::Reader::default(), 0);
+        let mut value = [0; 2];
+        if reader.next(SHAPE, &page.0, &page.1[0], &mut value) {
+            assert_eq!(value[0], value[1], "torn");
+            read += 1;
+        }
+        writer.join().unwrap();
+        while reader.next(SHAPE, &page.0, &page.1[0], &mut value) {
+            assert_eq!(value[0], value[1], "torn");
+            read += 1;
+        }
+        assert_eq!(read + reader.missed(), 3);
+    });
+}
+
+#[test]
+fn a_stop_is_seen_with_what_was_written_before_it_and_none_is_lost() {
+    model(|| {
+        let page = Arc::new(words(2));
+        let askers: Vec<_> = (0..2)
+            .map(|_| {
+                let page = page.clone();
+                thread::spawn(move || {
+                    page[0].store(7, Ordering::Relaxed);
+                    page[1].add_one(Ordering::Release);
+                })
+            })
+            .collect();
+        if page[1].load(Ordering::Acquire) != 0 {
+            assert_eq!(page[0].load(Ordering::Relaxed), 7);
+        }
+        for asker in askers {
+            asker.join().unwrap();
+        }
+        assert_eq!(page[1].load(Ordering::Acquire), 2);
+    });
+}
