@@ -2,9 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use mechos_operator::{Client, Command, GUARDIAN_SOCKET, OPERATOR_SOCKET, Reply};
+use mechos_operator::{
+    CallError, Client, Command, GUARDIAN_SOCKET, OPERATOR_SOCKET, RefusalCode, Reply,
+};
 use serde_json::json;
 
 use crate::cli::Place;
@@ -16,7 +19,11 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long arming may take: the drives are enabled before it is answered.
 pub const ARMING_MAX: Duration = Duration::from_secs(20);
 /// How long an emergency stop is waited for, at each of the two sockets, both at once.
-const ESTOP_MAX: Duration = Duration::from_secs(2);
+const ESTOP_MAX: Duration = Duration::from_secs(1);
+/// How long `arm` waits for interlocks to close: drives are set up anew after a reset.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+/// Between two tries meanwhile.
+const CLOSING_EVERY: Duration = Duration::from_millis(100);
 
 /// A command that has no values and is answered with yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +80,42 @@ impl Edge {
 /// [`Failure`]: not running, or refused.
 pub fn ask(edge: Edge, place: &Place) -> Result<(), Failure> {
     let runtime = runtime_dir::existing(place.runtime.as_deref())?;
-    let reply = call(&runtime, OPERATOR_SOCKET, edge.command(), edge.patience())?;
+    let reply = match edge {
+        Edge::Arm => arm(&runtime, CLOSING_MAX)?,
+        _ => call(&runtime, OPERATOR_SOCKET, edge.command(), edge.patience())?,
+    };
     if place.json {
         print::object(&reply);
     } else {
         print::line(edge.done());
     }
     Ok(())
+}
+
+/// Arms, waiting a while for open interlocks to close. A stop meanwhile ends the wait: from Halted
+/// nothing is armed.
+fn arm(runtime: &Path, wait: Duration) -> Result<Reply, Failure> {
+    let until = Instant::now() + wait;
+    let mut open: Option<Failure> = None;
+    loop {
+        let answer = call(runtime, OPERATOR_SOCKET, Command::Arm, ARMING_MAX);
+        let code = match &answer {
+            Err(Failure::Call(CallError::Refused(refusal))) => Some(refusal.code),
+            _ => None,
+        };
+        match (code, answer) {
+            (Some(RefusalCode::Interlocks), Err(refused)) if Instant::now() < until => {
+                if open.is_none() {
+                    print::note(format!("{refused}; waiting for them"));
+                }
+                open = Some(refused);
+                sleep(CLOSING_EVERY);
+            }
+            // Arming that failed for an interlock is the reason, not the mode that it left.
+            (Some(RefusalCode::Mode), Err(mode)) => return Err(open.unwrap_or(mode)),
+            (_, answer) => return answer,
+        }
+    }
 }
 
 /// Prints the daemon's status.
@@ -151,7 +187,6 @@ pub fn call(
 mod tests {
     use super::*;
     use crate::testing::{Folder, serve};
-    use mechos_operator::RefusalCode;
 
     fn place(folder: &Folder) -> Place {
         Place { runtime: Some(folder.path().to_owned()), json: false }
@@ -175,6 +210,35 @@ mod tests {
         ask(Edge::Stop, &place(&folder)).unwrap();
         ask(Edge::Resume, &place(&folder)).unwrap();
         assert_eq!(asked.try_iter().collect::<Vec<_>>(), [Command::Stop, Command::Resume]);
+    }
+
+    #[test]
+    fn arming_waits_for_interlocks_and_ends_with_a_halt() {
+        let folder = Folder::new("op-arm");
+        let tries = std::sync::atomic::AtomicU64::new(0);
+        let asked = serve(&folder, OPERATOR_SOCKET, move |request| {
+            match tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 | 1 | 3 => Reply::interlocked(request.id, vec!["not-homed".into()]),
+                2 => Reply::done(request.id),
+                _ => Reply::refused(request.id, RefusalCode::Mode, "not in this mode"),
+            }
+        });
+        arm(folder.path(), Duration::from_secs(60)).unwrap();
+        assert_eq!(asked.try_iter().count(), 3);
+        let error = arm(folder.path(), Duration::from_secs(60)).unwrap_err().to_string();
+        assert!(error.contains("not-homed"), "{error}");
+        assert_eq!(asked.try_iter().count(), 2);
+    }
+
+    #[test]
+    fn arming_does_not_wait_for_ever() {
+        let folder = Folder::new("op-arm-open");
+        let open = |request: mechos_operator::Request| {
+            Reply::interlocked(request.id, vec!["fence".into()])
+        };
+        let asked = serve(&folder, OPERATOR_SOCKET, open);
+        assert!(arm(folder.path(), Duration::ZERO).is_err());
+        assert_eq!(asked.try_iter().count(), 1);
     }
 
     #[test]

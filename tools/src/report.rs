@@ -32,6 +32,9 @@ pub fn mode_words(status: &Status) -> String {
 /// A cause with what its detail stands for.
 pub fn cause_words(status: &Status, cause: &str, detail: u32) -> String {
     let index = usize::try_from(detail).unwrap_or(usize::MAX);
+    if cause == "thread-panic" {
+        return format!("{cause} ({})", thread_name(status, index));
+    }
     let name = match cause {
         "feedback-stale" | "drive-fault" | "drive-lost" | "drive-left" | "following-error"
         | "limit-passed" | "not-stoppable" | "unexpected-motion" => {
@@ -44,6 +47,18 @@ pub fn cause_words(status: &Status, cause: &str, detail: u32) -> String {
         Some(name) => format!("{cause} ({name})"),
         None if detail == 0 => cause.to_owned(),
         None => format!("{cause} ({detail})"),
+    }
+}
+
+/// The daemon counts its real-time threads: control, deadline, then one a bus.
+fn thread_name(status: &Status, index: usize) -> String {
+    match index {
+        0 => "control".to_owned(),
+        1 => "deadline".to_owned(),
+        _ => match status.buses.get(index - 2) {
+            Some(bus) => format!("bus-{}", bus.name),
+            None => format!("thread {index}"),
+        },
     }
 }
 
@@ -204,6 +219,16 @@ mod tests {
         assert!(text.starts_with("arm6  halted: drive-fault (elbow)  profile relaxed  1000 Hz"));
         assert!(text.contains("mechos reset") && text.contains("stopped 2.5 s ago"), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_panic_names_its_thread() {
+        let bus = mechos_operator::BusStatus { name: "upper".into(), ..Default::default() };
+        let status = Status { buses: vec![bus], ..Status::default() };
+        let words = |detail| cause_words(&status, "thread-panic", detail);
+        assert_eq!(words(0), "thread-panic (control)");
+        assert_eq!(words(2), "thread-panic (bus-upper)");
+        assert_eq!(words(9), "thread-panic (thread 9)");
     }
 
     #[test]

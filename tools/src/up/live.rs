@@ -95,7 +95,9 @@ impl Block {
             return;
         }
         self.drawn = Some(now);
-        let (columns, rows) = terminal::size().unwrap_or((80, 24));
+        // A terminal that does not know its size says 0.
+        let known = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
+        let (columns, rows) = known.unwrap_or((80, 24));
         // The last column and row stay free, so that the terminal never scrolls or wraps.
         let width = columns.saturating_sub(1).min(WIDTH_MAX);
         let height = frame::height(robot).min(rows.saturating_sub(1));
