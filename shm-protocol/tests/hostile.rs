@@ -65,6 +65,15 @@ fn tick(end: &mut ServerEnd, number: u64) {
     end.push_event(&event(number));
 }
 
+/// Ends the scribbler with the scope.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// xorshift64*, seeded: a failure can be repeated.
 struct Random(u64);
 
@@ -94,10 +103,11 @@ fn a_scribbler_at_full_speed_changes_nothing_but_its_own_verdicts() {
                 hostile.page.intents[slot].store(value & 0xffff_ffff_0000_00ff, Ordering::Relaxed);
             }
         });
+        // Also when a tick panics, so that the failure shows.
+        let _ends = Ends(&done);
         for number in 1..=20_000 {
             tick(&mut hostile.connected.end, number);
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert_eq!(hostile.telemetry.newest.word.load(Ordering::Acquire), 20_000);
     assert_eq!(hostile.telemetry.events_written.word.load(Ordering::Acquire), 20_000);

@@ -177,8 +177,8 @@ fn planner_process() {
         client.submit(&intent(number)).unwrap();
     }
     client.heartbeat();
-    loop {
-        std::thread::sleep(Duration::from_secs(1));
+    while client.is_alive() {
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

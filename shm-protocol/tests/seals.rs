@@ -131,28 +131,3 @@ fn the_maker_of_the_intent_page_gives_its_own_way_in_up() {
     assert!(seals(intent).contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW));
     nothing_changes(telemetry);
 }
-
-#[test]
-fn a_page_is_not_inherited() {
-    let set = PageSet::create(&description(), 1).unwrap();
-    for descriptor in set.descriptors() {
-        let flags = fcntl(descriptor, FcntlArg::F_GETFD).unwrap();
-        assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
-    }
-    // `dc`: not copied into a child (VM_DONTCOPY, proc(5)).
-    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-    let mut inside = false;
-    let mut found = 0;
-    for line in maps.lines() {
-        if line.contains('-') && line.contains("memfd:") {
-            inside = line.contains("memfd:mechos-");
-        } else if let Some(flags) = line.strip_prefix("VmFlags:") {
-            if inside {
-                assert!(flags.split_whitespace().any(|flag| flag == "dc"), "{flags}");
-                found += 1;
-            }
-            inside = false;
-        }
-    }
-    assert!(found >= 2, "{found} mappings of pages");
-}
