@@ -8,6 +8,9 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::print;
 
+const LEGEND: &str =
+    "A dot: nothing changes. Only arm powers the drives, only reset leaves Halted.";
+
 /// Prints the table.
 ///
 /// # Errors
@@ -27,24 +30,27 @@ pub fn print(as_json: bool) -> Result<(), Failure> {
 fn text(rows: &[Row]) -> String {
     let events = distinct(rows.iter().map(|row| row.event));
     let modes = distinct(rows.iter().map(|row| row.from));
-    let widest = rows.iter().flat_map(|row| [row.event.len(), row.to.len()]).max().unwrap_or(0);
-    let mut out = format!("{:<widest$}", "mode");
+    let cell = |mode: &str, event: &str| {
+        let row = rows.iter().find(|row| row.from == mode && row.event == event);
+        row.map_or("", |row| if row.to == mode { "." } else { row.to })
+    };
+    let widest = |words: &mut dyn Iterator<Item = usize>| words.max().unwrap_or(0);
+    let first = widest(&mut modes.iter().map(|mode| mode.len()));
+    let mut out = format!("{:<first$}", "mode");
+    let column = |event: &str| {
+        widest(&mut modes.iter().map(|mode| cell(mode, event).len()).chain([event.len()]))
+    };
     for event in &events {
-        let _ = write!(out, "  {event:<widest$}");
+        let _ = write!(out, "  {event:<width$}", width = column(event));
     }
-    for mode in modes {
-        let _ = write!(out, "\n{mode:<widest$}");
+    for mode in &modes {
+        let _ = write!(out, "\n{mode:<first$}");
         for event in &events {
-            let row = rows.iter().find(|row| row.from == mode && row.event == *event);
-            let to = row.map_or("", |row| if row.to == mode { "." } else { row.to });
-            let _ = write!(out, "  {to:<widest$}");
+            let _ = write!(out, "  {:<width$}", cell(mode, event), width = column(event));
         }
     }
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
-    format!(
-        "{}\n\n. changes nothing. Only an operator's arm powers the drives, only a reset leaves Halted.\n",
-        lines.join("\n")
-    )
+    format!("{}\n\n{LEGEND}", lines.join("\n"))
 }
 
 fn distinct<'a>(words: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

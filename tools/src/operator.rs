@@ -129,6 +129,9 @@ pub fn status(place: &Place) -> Result<(), Failure> {
         print::object(&status);
     } else {
         print::line(report::text(&status, print::colour(std::io::stdout().is_terminal())));
+        if let Some(advice) = report::advice(&status) {
+            print::line(format!("next: {advice}"));
+        }
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ use super::plan::Program;
 use super::{StartError, confine};
 use crate::processes::Process;
 
+/// The model endpoint's key: for the planner alone.
+const KEY_VARIABLE: &str = "MECHOS_API_KEY";
 /// How long one question to a starting process may take.
 const ASK_MAX: Duration = Duration::from_millis(300);
 /// Pause between two looks at a process.
@@ -52,6 +54,9 @@ pub fn start(program: &Program, again: bool) -> Result<Running, StartError> {
     }
     if let Some((uid, gid)) = program.user {
         command.uid(uid).gid(gid);
+    }
+    if program.process != Process::Cognition {
+        command.env_remove(KEY_VARIABLE);
     }
     // A terminal's Ctrl-C is for `mechos up`, which ends the others in order. The two real-time
     // processes begin sessions of their own, which the leader of a group may not.

@@ -155,10 +155,8 @@ impl Machine {
         let ended = watch.until_the_end(&mut crew, &self.asked);
         watch.live.event("ending in order");
         quiet(&self.runtime);
-        // Where the mission has ended well this is the status that it ended with.
-        if ended.is_err() {
-            watch.ask_status();
-        }
+        // What stands after the controlled stop; without an answer the last one is kept.
+        watch.ask_status();
         watch.live.close();
         let wrong = crew.end();
         Ok(Outcome::new(ended, watch.status, wrong))

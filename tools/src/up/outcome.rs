@@ -46,6 +46,12 @@ impl Outcome {
         ExitCode::from(u8::from(!self.ended_well))
     }
 
+    /// Whether every drive said last that it is verified and without power.
+    fn unpowered(&self) -> bool {
+        let axes = self.status.as_ref().map(|status| &status.axes);
+        axes.is_some_and(|axes| axes.iter().all(|axis| axis.state == "ready"))
+    }
+
     /// Prints it.
     pub fn print(&self, json: bool) {
         if json {
@@ -56,7 +62,8 @@ impl Outcome {
             print::line(report::text(status, print::colour(std::io::stdout().is_terminal())));
         }
         match &self.reason {
-            None => print::line("ended in order, every drive without power"),
+            None if self.unpowered() => print::line("ended in order, every drive without power"),
+            None => print::line("ended in order"),
             Some(reason) => print::error(reason),
         }
     }
@@ -76,6 +83,18 @@ mod tests {
         assert!(json["reason"].is_null() && json["wake_us"]["p99_9"].is_number());
         let back: Status = serde_json::from_value(json).unwrap();
         assert_eq!(back.ticks, 7);
+    }
+
+    #[test]
+    fn drives_count_as_unpowered_only_where_each_has_said_so() {
+        let axis = |state: &str| mechos_operator::AxisStatus {
+            state: state.into(),
+            ..mechos_operator::AxisStatus::default()
+        };
+        let ended = |axes| Outcome::new(Ok(()), Some(Status { axes, ..Status::default() }), vec![]);
+        assert!(ended(vec![axis("ready"), axis("ready")]).unpowered());
+        assert!(!ended(vec![axis("ready"), axis("fault")]).unpowered());
+        assert!(!Outcome::new(Ok(()), None, vec![]).unpowered());
     }
 
     #[test]
