@@ -74,8 +74,6 @@ pub struct ControlThread {
     pub fault_resets: u32,
     /// Latest permitted end of a tick's outputs after its nominal start, ns.
     pub deadline_ns: u64,
-    /// The thread's counters at the end of the tick before.
-    pub counters: ThreadCounters,
 }
 
 impl ControlThread {
@@ -86,7 +84,7 @@ impl ControlThread {
             clock::sleep_until(schedule.next_ns());
             let woken_ns = clock::now_ns();
             let tick = schedule.begin(woken_ns);
-            let ran_from_ns = clock::thread_ns();
+            let began = (counters_of_current(), clock::thread_ns());
             self.shared.inject.act(Target::Control, clock::now_ns);
             self.gather(&tick, woken_ns);
             let before = self.kernel.mode();
@@ -94,10 +92,18 @@ impl ControlThread {
             self.act_on_reset(woken_ns);
             self.hand_out(&tick);
             let computed_ns = clock::now_ns();
+            // Before the bells: from there on the bus threads take this CPU, as they should.
+            let miss = self.judge(&tick, woken_ns, computed_ns, began);
+            self.ring();
             self.tick_off(&tick, computed_ns);
-            let ran_ns = clock::thread_ns().saturating_sub(ran_from_ns);
-            let miss = self.judge(&tick, woken_ns, computed_ns, ran_ns);
             self.publish(&schedule, miss, before);
+        }
+    }
+
+    /// Wakes the bus threads.
+    fn ring(&self) {
+        for bus in &self.buses {
+            let _ = bus.bell.write(1);
         }
     }
 
@@ -187,7 +193,6 @@ impl ControlThread {
             };
             // A full ring means a bus thread that hangs: the deadline thread sees its tick stand.
             let _ = bus.orders.push(order);
-            let _ = bus.bell.write(1);
         }
         self.watchers.beat(tick.number, clock::now_ns(), self.outputs.mode, self.outputs.energised);
         self.link.answer(&self.outputs);
@@ -209,18 +214,25 @@ impl ControlThread {
         });
     }
 
-    /// Judges the tick against the period and notes a miss with its cause.
-    fn judge(&mut self, tick: &Tick, woken_ns: u64, computed_ns: u64, ran_ns: u64) -> Option<Miss> {
-        let before = std::mem::replace(&mut self.counters, counters_of_current());
+    /// Judges the tick against the period and notes a miss with its cause. `began` is what the
+    /// thread's counters and its own running time were at the wake-up.
+    fn judge(
+        &mut self,
+        tick: &Tick,
+        woken_ns: u64,
+        computed_ns: u64,
+        (counters, ran_ns): (ThreadCounters, u64),
+    ) -> Option<Miss> {
         let period_ns = self.config.budgets.period_ns;
         let miss = judge(tick, period_ns, self.execution_ns, woken_ns, computed_ns)?;
         let end_ns = if miss == Miss::LateWake { woken_ns } else { computed_ns };
         let computing_ns = computed_ns.saturating_sub(woken_ns);
+        let ran_ns = clock::thread_ns().saturating_sub(ran_ns);
         self.notes.leave(Note::Missed {
             t_ns: computed_ns,
             tick: tick.number,
             miss,
-            cause: cause_of(miss, &before, &self.counters, computing_ns, ran_ns),
+            cause: cause_of(miss, &counters, &counters_of_current(), computing_ns, ran_ns),
             skipped: tick.skipped_before,
             late_ns: end_ns.saturating_sub(tick.nominal_ns),
         });

@@ -19,7 +19,6 @@ use crate::deadline::DeadlineThread;
 use crate::fence::Fences;
 use crate::gather::{LinkDesk, Watchers};
 use crate::guarded::guarded;
-use crate::host::grants::ThreadCounters;
 use crate::host::threads::{ThreadPlan, spawn};
 use crate::host::{self, HostError};
 use crate::housekeeping::Housekeeping;
@@ -290,7 +289,6 @@ impl Common<'_> {
             publisher: Publisher::new(ends.samples, ends.snapshots, axis_count),
             notes: ends.notes,
             fault_resets: 0,
-            counters: ThreadCounters::default(),
             config,
         }
     }

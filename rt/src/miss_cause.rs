@@ -16,9 +16,9 @@ pub enum MissCause {
     Steal,
 }
 
-/// Names the cause of `miss` from what the thread's counters did between the end of the tick
-/// before and the end of this one, and from how much of the computing time the thread really ran.
-/// Real time.
+/// Names the cause of `miss` from what the thread's counters did between its wake-up and the end of
+/// its computing, and from how much of that time the thread really ran. A late wake-up happened
+/// before: the host, or a thread of higher priority, had the CPU. Real time.
 pub fn cause_of(
     miss: Miss,
     before: &ThreadCounters,
@@ -27,11 +27,13 @@ pub fn cause_of(
     ran_ns: u64,
 ) -> MissCause {
     let faults = |c: &ThreadCounters| c.faults_minor.saturating_add(c.faults_major);
-    if faults(after) > faults(before) {
+    if miss == Miss::LateWake {
+        MissCause::Steal
+    } else if faults(after) > faults(before) {
         MissCause::PageFault
     } else if after.switches_involuntary > before.switches_involuntary {
         MissCause::InvoluntarySwitch
-    } else if miss == Miss::LateWake || ran_ns < computing_ns / 2 {
+    } else if ran_ns < computing_ns / 2 {
         MissCause::Steal
     } else {
         MissCause::OwnStage
@@ -52,7 +54,7 @@ mod tests {
     #[test]
     fn a_fault_comes_before_everything_else() {
         let after = ThreadCounters { faults_minor: 6, switches_involuntary: 3, ..QUIET };
-        assert_eq!(cause_of(Miss::LateWake, &QUIET, &after, 10, 10), MissCause::PageFault);
+        assert_eq!(cause_of(Miss::LateCompute, &QUIET, &after, 10, 10), MissCause::PageFault);
     }
 
     #[test]
