@@ -12,7 +12,7 @@ use shm_protocol::records::{
     AXES_MAX, AxisDescription, AxisRequest, Description, INTENT_VERSION, Intent, IntentKind,
     ModeCode, Telemetry, TraceId, Verdict, VerdictKind,
 };
-use shm_protocol::{Client, LINK_SOCKET};
+use shm_protocol::{Client, LINK_SOCKET, LinkError};
 
 use crate::machine::{Machine, PATIENCE};
 use crate::now_ns;
@@ -57,8 +57,7 @@ pub struct Planner {
 impl Planner {
     /// Connects; the heart beats from here on.
     pub fn connect(machine: &Machine) -> Planner {
-        let client = Client::connect(machine.runtime.join(LINK_SOCKET), PATIENCE)
-            .unwrap_or_else(|error| panic!("connecting: {error}\n{}", machine.logs()));
+        let client = connect(machine);
         let over = Arc::new(AtomicBool::new(false));
         let (heart, end) = (client.heart(), Arc::clone(&over));
         let heart = std::thread::spawn(move || {
@@ -254,6 +253,20 @@ impl Planner {
                 .fates()
                 .filter(|fate| fate.admission.is_some() && !fate.is_settled())
                 .count() as u64,
+        }
+    }
+}
+
+/// The daemon may offer this socket a moment after the operator's.
+fn connect(machine: &Machine) -> Client {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(machine.runtime.join(LINK_SOCKET), PATIENCE) {
+            Ok(client) => return client,
+            Err(LinkError::Nobody { .. }) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("connecting: {error}\n{}", machine.logs()),
         }
     }
 }
