@@ -142,6 +142,11 @@ impl Memory {
     }
 
     fn map<P>(&self, protection: ProtFlags) -> Result<Mapped<P>, MemoryError> {
+        // `P` need not be the page that this memory was made or adopted for.
+        if self.bytes.get() != size_of::<P>() {
+            let found = i64::try_from(self.bytes.get()).unwrap_or(i64::MAX);
+            return Err(MemoryError::Size { found, needed: size_of::<P>() });
+        }
         // SAFETY: a fresh shared mapping at an address that the kernel chooses: none of this
         // process' memory is replaced. Its length is the memfd's, which cannot shrink.
         let start =
@@ -197,8 +202,8 @@ impl<P> Deref for Mapped<P> {
     fn deref(&self) -> &P {
         // SAFETY: a `Mapped<P>` is made by `Memory::map` only, through `map_read` and `map_write`,
         // whose bounds say that `P` is a page of words that may be reached with the mapping's
-        // rights. The mapping is as long as `P` (both `create` and `adopt` hold the size to it),
-        // aligned to 4 KiB, and lives as long as `raw`.
+        // rights. The mapping is as long as `P` (`create` and `adopt` hold the file to its size,
+        // `map` the type), aligned to 4 KiB, and lives as long as `raw`.
         unsafe { self.raw.start.cast::<P>().as_ref() }
     }
 }
@@ -246,4 +251,18 @@ pub(crate) fn count_up(word: &AtomicU64) {
     // Release pairs with the Acquire loads of the other side: what was written before the count went
     // up is there.
     word.add_one(Ordering::Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_one_page_is_not_mapped_as_another() {
+        let memory = Memory::create::<FencePage<AtomicU64>>("mechos-test").unwrap();
+        let found = memory.map_write::<IntentPage<AtomicU64>>().map(drop).unwrap_err();
+        let needed = size_of::<IntentPage<AtomicU64>>();
+        assert_eq!(found, MemoryError::Size { found: 640, needed });
+        assert!(memory.map_read::<FencePage<ReadWord>>().is_ok());
+    }
 }

@@ -6,24 +6,21 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 
-use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    accept4, connect, getsockopt, recv, recvmsg, sendmsg, socket, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, connect,
+    getsockopt, recv, sendmsg, socket, sockopt,
 };
 
 use crate::error::{LinkError, Refusal};
 use crate::handshake::{MESSAGE_WORDS, Message, Words};
+use crate::rights;
 
 /// Bytes of a message.
 const MESSAGE_BYTES: usize = 8 * MESSAGE_WORDS;
-/// Descriptors that the kernel lets one message carry (SCM_MAX_FD, net/scm.h). Room for all of them
-/// means that none is ever cut off and left open.
-const KERNEL_DESCRIPTORS_MAX: usize = 253;
 /// Between two tries to connect to a server whose queue is full.
 const RETRY: Duration = Duration::from_millis(2);
 
@@ -146,21 +143,8 @@ pub(crate) fn receive(socket: &OwnedFd) -> Heard {
 /// Receives one message and the descriptors that came with it, without waiting.
 pub(crate) fn receive_with_descriptors(socket: &OwnedFd) -> (Heard, Vec<OwnedFd>) {
     let mut bytes = [0; MESSAGE_BYTES];
-    let mut space = cmsg_space!([RawFd; KERNEL_DESCRIPTORS_MAX]);
     let mut descriptors = Vec::new();
-    let mut once = || {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_TRUNC;
-        let message = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        for part in message.cmsgs().into_iter().flatten() {
-            if let ControlMessageOwned::ScmRights(rights) = part {
-                // SAFETY: the kernel has just installed these descriptors for us alone.
-                let owned = rights.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) });
-                descriptors.extend(owned);
-            }
-        }
-        Ok(message.bytes)
-    };
+    let mut once = || rights::receive(socket, &mut bytes, &mut descriptors);
     let found = match once() {
         Err(Errno::ECONNRESET) => once(),
         found => found,
