@@ -1,53 +1,53 @@
-//! CRC-32C over words in little-endian order: by the processor's own instruction where it has one,
-//! by tables elsewhere. It finds accidents and torn copies, not forgery.
+//! CRC-32C over a record's sequence number and its words, each in little-endian order: by the
+//! processor's own instruction where it has one, by tables elsewhere. It finds accidents and torn copies, not forgery.
 //!
 //! `unsafe` is needed to call the instruction; both ways give the same sum (tested).
 
 /// The Castagnoli polynomial, reflected (RFC 3720, appendix B.4).
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// CRC-32C of the words.
+/// CRC-32C of the sequence number, then the words.
 #[inline]
-pub fn checksum(words: &[u64]) -> u32 {
+pub fn checksum(sequence: u64, words: &[u64]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("sse4.2") {
         // SAFETY: the processor has the instructions of `by_instruction`, as was just asked (the
         // answer is kept in a static by the standard library).
-        return unsafe { by_instruction(words) };
+        return unsafe { by_instruction(sequence, words) };
     }
     #[cfg(target_arch = "aarch64")]
     if std::arch::is_aarch64_feature_detected!("crc") {
         // SAFETY: as above.
-        return unsafe { by_instruction(words) };
+        return unsafe { by_instruction(sequence, words) };
     }
-    by_table(words)
+    by_table(sequence, words)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse4.2")]
-fn by_instruction(words: &[u64]) -> u32 {
-    let sum = words
-        .iter()
-        .fold(u64::from(u32::MAX), |sum, word| std::arch::x86_64::_mm_crc32_u64(sum, *word));
-    !low(sum)
+fn by_instruction(sequence: u64, words: &[u64]) -> u32 {
+    use std::arch::x86_64::_mm_crc32_u64 as next;
+    let begun = next(u64::from(u32::MAX), sequence);
+    !low(words.iter().fold(begun, |sum, word| next(sum, *word)))
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "crc")]
-fn by_instruction(words: &[u64]) -> u32 {
-    !words.iter().fold(u32::MAX, |sum, word| std::arch::aarch64::__crc32cd(sum, *word))
+fn by_instruction(sequence: u64, words: &[u64]) -> u32 {
+    use std::arch::aarch64::__crc32cd as next;
+    !words.iter().fold(next(u32::MAX, sequence), |sum, word| next(sum, *word))
 }
 
 /// Eight bytes a step: table `i` holds the sums of a byte that `i` zero bytes follow.
-fn by_table(words: &[u64]) -> u32 {
-    !words.iter().fold(u32::MAX, |sum, word| {
-        let bytes = (word ^ u64::from(sum)).to_le_bytes();
-        TABLES
-            .iter()
-            .rev()
-            .zip(bytes)
-            .fold(0, |sum, (table, byte)| sum ^ table.get(usize::from(byte)).copied().unwrap_or(0))
-    })
+fn by_table(sequence: u64, words: &[u64]) -> u32 {
+    let next =
+        |sum: u32, word: &u64| {
+            let bytes = (word ^ u64::from(sum)).to_le_bytes();
+            TABLES.iter().rev().zip(bytes).fold(0, |sum, (table, byte)| {
+                sum ^ table.get(usize::from(byte)).copied().unwrap_or(0)
+            })
+        };
+    !words.iter().fold(next(u32::MAX, &sequence), next)
 }
 
 const fn low(word: u64) -> u32 {
@@ -99,15 +99,16 @@ mod tests {
         for (words, sum) in
             [(vec![0; 4], 0x8a91_36aa), (vec![u64::MAX; 4], 0x62a8_ab43), (counting, 0x46dd_794e)]
         {
-            assert_eq!(checksum(&words), sum);
-            assert_eq!(by_table(&words), sum);
+            let (first, rest) = words.split_first().unwrap();
+            assert_eq!(checksum(*first, rest), sum);
+            assert_eq!(by_table(*first, rest), sum);
         }
     }
 
     proptest! {
         #[test]
-        fn instruction_and_tables_agree(words: Vec<u64>) {
-            prop_assert_eq!(checksum(&words), by_table(&words));
+        fn instruction_and_tables_agree(sequence: u64, words: Vec<u64>) {
+            prop_assert_eq!(checksum(sequence, &words), by_table(sequence, &words));
         }
     }
 }

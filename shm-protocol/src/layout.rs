@@ -238,8 +238,14 @@ pub const LAYOUT_HASH: u64 = {
         offset_of!(FencePage<u64>, cause) as u64,
         offset_of!(FencePage<u64>, proved) as u64,
     ];
-    let fields =
-        [intent::FIELDS, verdict::FIELDS, telemetry::FIELDS, description::FIELDS, event::FIELDS];
+    let fields = [
+        ring::FIELDS,
+        intent::FIELDS,
+        verdict::FIELDS,
+        telemetry::FIELDS,
+        description::FIELDS,
+        event::FIELDS,
+    ];
     hash(&fields, &numbers)
 };
 

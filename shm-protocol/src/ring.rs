@@ -5,11 +5,13 @@
 //! memory. The receiver publishes how far it has come in a word of a page that it owns; the sender
 //! takes that word only if it is plausible.
 //!
-//! Slot: word 0 holds the record's sequence number (index + 1) in its low half and the CRC-32C of
-//! the payload in its high half, the payload follows. A record of seven words thus fills one line.
+//! Slot: word 0 holds the low half of the record's sequence number (index + 1) in its low half and the
+//! CRC-32C of the whole sequence number and the payload in its high half, the payload follows. A
+//! record of seven words thus fills one line.
 //!
 //! The half of the sequence number that is on the page wraps after 2³² records; what a slot held
-//! before is `slots` records older, so that the two never look alike.
+//! before is `slots` records older, so that the two never look alike. The checksum covers the number
+//! too, so that an older record whose number was damaged into the one that is due does not pass.
 
 use std::sync::atomic::Ordering;
 
@@ -19,6 +21,9 @@ use crate::words::{Load, Store, copy_in, copy_out};
 
 /// Words before the payload.
 pub const HEAD: usize = 1;
+
+/// The fields of a slot in their order.
+pub const FIELDS: &str = "ring 1: sequence:32 crc32c(sequence:64, payload):32@32; payload";
 
 /// The sender's side: its private index, and the last plausible index of the receiver.
 #[derive(Debug, Default)]
@@ -64,7 +69,7 @@ impl Sender {
         copy_in(rest, payload);
         self.index = self.index.wrapping_add(1);
         // Release pairs with the Acquire in `Receiver::receive`: the payload is there.
-        head.store(head_word(self.index, checksum(payload)), Ordering::Release);
+        head.store(head_word(self.index, payload), Ordering::Release);
         true
     }
 
@@ -100,7 +105,7 @@ impl Receiver {
         }
         copy_out(rest, payload);
         self.index = next;
-        Some(found == head_word(next, checksum(payload)))
+        Some(found == head_word(next, payload))
     }
 
     /// Publishes how far it has come, in a word of the receiver's own page: the slots before may be
@@ -132,8 +137,8 @@ impl Receiver {
     }
 }
 
-fn head_word(sequence: u64, checksum: u32) -> u64 {
-    u64::from(low(sequence)) | u64::from(checksum) << 32
+fn head_word(sequence: u64, payload: &[u64]) -> u64 {
+    u64::from(low(sequence)) | u64::from(checksum(sequence, payload)) << 32
 }
 
 const fn low(word: u64) -> u32 {

@@ -61,6 +61,45 @@ fn a_changed_payload_is_told_by_its_checksum() {
 }
 
 #[test]
+fn an_old_record_under_a_new_sequence_number_does_not_pass() {
+    let (words, read) = page();
+    let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
+    for _ in 0..SHAPE.slots() {
+        assert!(sender.send(SHAPE, &words, &read, &[5; PAYLOAD]));
+        assert_eq!(receiver.receive(SHAPE, &words, &mut [0; PAYLOAD]), Some(true));
+    }
+    // One bit turns the number of the slot's old record into the one that is due.
+    let head = &SHAPE.slot(&words, 0)[0];
+    assert_eq!(low(head.fetch_xor(1 ^ 9, Ordering::Relaxed)), 1);
+    assert_eq!(receiver.receive(SHAPE, &words, &mut [0; PAYLOAD]), Some(false));
+}
+
+#[test]
+fn a_slow_receiver_reads_every_round_of_the_ring_in_order() {
+    let (words, read) = page();
+    let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
+    let mut payload = [0; PAYLOAD];
+    let (mut sent, mut received) = (0, 0);
+    // Bursts of every length, read in bursts of another: the two meet at every place of the ring.
+    for round in 0..500 {
+        for _ in 0..round % 11 {
+            sent += u64::from(sender.send(SHAPE, &words, &read, &[sent; PAYLOAD]));
+        }
+        for _ in 0..round % 7 {
+            match receiver.receive(SHAPE, &words, &mut payload) {
+                Some(intact) => assert!(intact && payload == [received; PAYLOAD]),
+                None => break,
+            }
+            received += 1;
+        }
+        receiver.publish(&read);
+        assert_eq!(receiver.waiting(SHAPE, &words), sent - received);
+        assert_eq!(sender.free(SHAPE, &read), SHAPE.slots() - (sent - received));
+    }
+    assert!(received > 20 * SHAPE.slots());
+}
+
+#[test]
 fn an_index_that_cannot_be_is_not_taken() {
     let (words, read) = page();
     let mut sender = Sender::default();
