@@ -1,5 +1,6 @@
 //! CRC-32C over a record's sequence number and its words, each in little-endian order: by the
-//! processor's own instruction where it has one, by tables elsewhere. It finds accidents and torn copies, not forgery.
+//! processor's own instruction where it has one, by tables elsewhere. It finds accidents and torn
+//! copies, not forgery.
 //!
 //! `unsafe` is needed to call the instruction; both ways give the same sum (tested).
 

@@ -51,7 +51,9 @@ pub(crate) fn receive(
         if found.cmsg_level == libc::SOL_SOCKET && found.cmsg_type == libc::SCM_RIGHTS {
             // SAFETY: computes a length and touches no memory.
             let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-            let count = (found.cmsg_len as usize).saturating_sub(empty) / size_of::<RawFd>();
+            #[allow(clippy::unnecessary_cast, reason = "a socklen_t with musl")]
+            let length = found.cmsg_len as usize;
+            let count = length.saturating_sub(empty) / size_of::<RawFd>();
             // SAFETY: the data of this header lies inside the control data.
             let data = unsafe { libc::CMSG_DATA(message) }.cast::<RawFd>();
             for index in 0..count.min(DESCRIPTORS_MAX) {
