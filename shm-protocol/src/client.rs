@@ -14,7 +14,7 @@ use crate::lossy::Reader;
 use crate::memory::{CLOSED, FIXED_SIZE, Mapped, Memory, ReadWord, count_up};
 use crate::records::{Description, Event, Intent, Telemetry, Verdict};
 use crate::ring::{Receiver, Sender};
-use crate::socket::{connect_to, is_closed, receive_until, send};
+use crate::socket::{connect_to, is_closed, receive_until, send, unless_refused};
 use crate::words::copy_out;
 
 /// How often a waiting client looks for a verdict.
@@ -72,7 +72,7 @@ impl Client {
         let telemetry = Memory::adopt::<TelemetryPage<AtomicU64>>(second, CLOSED)?.map_read()?;
         let page: Mapped<IntentPage<AtomicU64>> = intent.map_write()?;
         check(&page, &telemetry, generation)?;
-        send(&socket, Message::Mapped, &[])?;
+        send(&socket, Message::Mapped, &[]).or_else(unless_refused)?;
         let (message, _) = receive_until(&socket, until)?;
         if message != Message::Go {
             return Err(LinkError::Broken("another message than the word to begin came"));
@@ -222,14 +222,6 @@ impl Client {
     /// Asks for the fastest stop. Never queues; latched on the next tick.
     pub fn estop(&mut self) {
         count_up(&self.intent.estops.word);
-    }
-}
-
-/// A server that refuses may have closed before this side's first word: its reason is read next.
-fn unless_refused(error: LinkError) -> Result<(), LinkError> {
-    match error {
-        LinkError::Socket { errno: nix::errno::Errno::EPIPE, .. } => Ok(()),
-        other => Err(other),
     }
 }
 

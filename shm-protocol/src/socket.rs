@@ -123,6 +123,14 @@ pub(crate) fn send(
         .map_err(LinkError::of("sendmsg"))
 }
 
+/// A server that refuses may have closed before this side's word: its reason, or its end, is read next.
+pub(crate) fn unless_refused(error: LinkError) -> Result<(), LinkError> {
+    match error {
+        LinkError::Socket { errno: Errno::EPIPE | Errno::ECONNRESET, .. } => Ok(()),
+        other => Err(other),
+    }
+}
+
 /// Receives one message without waiting. Descriptors that come with it are closed by the kernel:
 /// there is no room for them. One system call, no allocation.
 ///

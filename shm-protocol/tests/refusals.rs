@@ -6,9 +6,10 @@ mod common;
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::*;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use shm_protocol::layout::{LAYOUT_HASH, VERSION};
 use shm_protocol::{
     Client, GuardianLink, GuardianServer, LinkError, LinkNews, LinkServer, Refusal,
@@ -187,6 +188,54 @@ fn a_peer_that_says_nothing_is_given_up() {
     assert!(matches!(news(&mut server, 1), LinkNews::Broken { .. }));
     assert!(silent.receive().is_none());
     connect_pair(&mut server, &path, 1);
+}
+
+#[test]
+fn a_peer_that_never_says_mapped_is_given_up_and_its_pages_are_not_given_again() {
+    let directory = Directory::new();
+    let path = directory.path("link.sock");
+    let mut server = LinkServer::bind(&path, own_uid(), 0o600).unwrap();
+    let (peer, _pages) = raw_pages(&mut server, &path);
+    // While it is waited for, another one waits: nobody is refused for it, nobody gets its pages.
+    let begun = Instant::now();
+    let news_of_it = wait_for(|| server.turn(false, &mut || panic!("it has its pages")));
+    assert!(matches!(news_of_it, LinkNews::Broken { .. }), "{news_of_it:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "bounded");
+    assert!(peer.receive().is_none());
+    let (client, _peer) = connect_pair(&mut server, &path, 2);
+    assert_eq!(client.generation(), 2);
+}
+
+#[test]
+fn a_peer_that_seals_its_page_against_being_closed_is_not_begun_with() {
+    let directory = Directory::new();
+    let path = directory.path("link.sock");
+    let mut server = LinkServer::bind(&path, own_uid(), 0o600).unwrap();
+    let (peer, [intent, _telemetry]) = raw_pages(&mut server, &path);
+    // No seal can be added any more: rt could not keep holes out of it.
+    fcntl(&intent, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SEAL)).unwrap();
+    peer.send(message(MAPPED, [0; 3]), &[]);
+    assert!(matches!(news(&mut server, 2), LinkNews::Broken { .. }));
+    assert!(peer.receive().is_none());
+}
+
+#[test]
+fn a_server_that_leaves_in_the_middle_is_named() {
+    let directory = Directory::new();
+    let path = directory.path("link.sock");
+    let listener = Raw::listen(&path);
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| Client::connect(&path, PATIENCE).map(drop).unwrap_err());
+        let peer = listener.accept();
+        peer.receive().unwrap();
+        drop(peer);
+        assert!(matches!(client.join().unwrap(), LinkError::Broken(_)));
+        let link = scope.spawn(|| GuardianLink::connect(&path, 1, PATIENCE).map(drop).unwrap_err());
+        // Closed with the hello unread: the connection is reset.
+        drop(listener.accept());
+        let error = link.join().unwrap();
+        assert!(matches!(error, LinkError::Broken(_)), "{error}");
+    });
 }
 
 #[test]

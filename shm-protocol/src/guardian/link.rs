@@ -11,7 +11,9 @@ use crate::handshake::{Message, Service};
 use crate::layout::{FencePage, HeartbeatPage, PageKind};
 use crate::memory::Memory;
 use crate::records::Cause;
-use crate::socket::{self, connect_to, is_closed, is_readable, peer_of, receive_until, send};
+use crate::socket::{
+    self, connect_to, is_closed, is_readable, peer_of, receive_until, send, unless_refused,
+};
 
 /// mechos-rt's connection to the guardian.
 #[derive(Debug)]
@@ -55,11 +57,7 @@ impl GuardianLink {
         let fence = FenceReader::new(fence_memory.map_read()?);
         let hello = Message::Hello(Service::Guardian, generation);
         let pages = [beat_memory.descriptor(), fence_memory.descriptor()];
-        match send(&socket, hello, &pages) {
-            // It may have refused and closed already: its reason is read next.
-            Ok(()) | Err(LinkError::Socket { errno: nix::errno::Errno::EPIPE, .. }) => {}
-            Err(error) => return Err(error),
-        }
+        send(&socket, hello, &pages).or_else(unless_refused)?;
         let (message, _) = receive_until(&socket, until)?;
         let Message::Welcome(cause, _) = message else {
             return Err(LinkError::Broken("another message than the welcome came"));
