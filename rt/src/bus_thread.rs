@@ -54,6 +54,8 @@ pub struct BusThread {
     pub order_age_max_ns: u64,
     /// Ticks since the present stop began.
     pub stop_ticks: u32,
+    /// The bus is gone, and that was said.
+    pub lost: bool,
 }
 
 impl BusThread {
@@ -207,11 +209,12 @@ impl BusThread {
         let _ = self.ends.reports.push(Report { drives });
     }
 
-    /// Latches a bus that is gone while anything is powered.
+    /// Latches a bus that is gone while anything is powered, once.
     fn note_loss(&mut self) {
-        if self.port.is_open() {
+        if self.port.is_open() || self.lost {
             return;
         }
+        self.lost = true;
         let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);
         if self.shared.energised.load(Ordering::Acquire) {
             self.shared.latch.raise(Cause::BusFault, bus);
@@ -230,6 +233,7 @@ impl BusThread {
             && self.port.tend(clock::now_ns())
         {
             let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);
+            self.lost = false;
             self.ends.notes.leave(Note::BusOpened { bus });
         }
     }

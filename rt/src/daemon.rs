@@ -246,6 +246,7 @@ impl Common<'_> {
             period_ns: self.robot.budgets.period_ns,
             order_age_max_ns: self.robot.budgets.deadline_ns,
             stop_ticks: 0,
+            lost: false,
         })
     }
 

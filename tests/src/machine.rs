@@ -124,6 +124,15 @@ impl Machine {
         self.guardian = spawn(&self.runtime, &self.options, "mechos-guardian", &args);
     }
 
+    /// Switches every drive off and on: the simulator is killed and started again.
+    pub fn power_cycle(&mut self) -> u64 {
+        let t_ns = self.signal(&self.sim, Signal::SIGKILL);
+        let _ = self.sim.wait();
+        let log = ["--log".into(), log_path(&self.runtime)];
+        self.sim = spawn(&self.runtime, &self.options, "mechos-sim", &log);
+        t_ns
+    }
+
     /// Whether the daemon ends by itself within a few seconds.
     pub fn rt_ended(&mut self) -> bool {
         let until = Instant::now() + Duration::from_secs(8);
@@ -226,7 +235,7 @@ impl Machine {
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
         }
-        panic!("waited in vain for {what}; last: {last:#?}\n{}", self.logs());
+        panic!("waited in vain for {what}; last: {last:?}\n{}", self.logs());
     }
 
     /// Sends a signal; returns the time just before.

@@ -4,7 +4,7 @@
 // A test's own helpers fail it by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use mechos_operator::{Command as Ask, Fault};
+use mechos_operator::{AxisStatus, Command as Ask, Fault};
 use mechos_tests::evidence::{Evidence, measure};
 use mechos_tests::machine::{Machine, Options};
 use mechos_tests::now_ns;
@@ -55,9 +55,8 @@ fn nothing_moves_until_reset_and_armed(machine: &Machine) {
     machine.arm();
     let drives = machine.robot.axes.len();
     let after = machine.wait("motion", |status| {
-        let moved = |(a, b): (&mechos_operator::AxisStatus, &mechos_operator::AxisStatus)| {
-            (a.position_rad - b.position_rad).abs() > 0.02
-        };
+        let moved =
+            |(a, b): (&AxisStatus, &AxisStatus)| (a.position_rad - b.position_rad).abs() > 0.02;
         status.axes.iter().zip(&before.axes).any(moved)
     });
     assert_eq!(after.mode, "armed");
@@ -251,6 +250,23 @@ fn drive_goes_silent() {
     sent_by(&evidence, &["rt.upper", "rt.wrist"]);
     halted(&machine, &["feedback-stale", "drive-lost"]);
     nothing_moves_until_reset_and_armed(&machine);
+}
+
+/// No row in the table: with the simulator the log begins anew.
+#[test]
+fn drives_switched_off_and_on_while_they_move() {
+    let mut machine = Machine::moving(Options::default());
+    machine.power_cycle();
+    halted(&machine, &["bus-fault", "feedback-stale", "drive-lost", "drive-fault"]);
+    machine.ask(Ask::Arm).expect_err("arming without a reset is refused");
+    machine.wait("the reset to be taken", |_| machine.ask(Ask::Reset).is_ok());
+    machine.arm();
+    // The drives woke up where the simulator puts them: what counts is the way from there on.
+    let armed = machine.status().expect("the daemon answers");
+    machine.wait("every axis to move", |status| {
+        let way = |(now, then): (&AxisStatus, &AxisStatus)| now.travel_rad > then.travel_rad + 0.05;
+        status.axes.iter().zip(&armed.axes).all(way)
+    });
 }
 
 #[test]

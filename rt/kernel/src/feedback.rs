@@ -42,14 +42,16 @@ pub fn all_stand(config: &Config, inputs: &Inputs) -> bool {
     axes(config, inputs).all(|(_, axis)| stands(config, axis))
 }
 
-/// A reset may be taken: no axis is known to move or to follow setpoints. Of a drive that this
-/// process has never set up nothing but that can be known; it is stopped and set up before anything
-/// else, and arming asks for all the rest.
+/// A reset may be taken: no axis is known to move or to follow setpoints. Of a drive that is not set
+/// up (a new process, a drive that was switched off and on) nothing but that can be known; it is
+/// stopped and set up before anything else, and arming asks for all the rest.
 pub fn may_reset(config: &Config, inputs: &Inputs) -> bool {
     axes(config, inputs).all(|(_, axis)| match axis.state {
         AxisState::Offline | AxisState::Configuring | AxisState::Misconfigured => {
             stands(config, axis) || !is_fresh(config, axis)
         }
+        // Silent, or heard again but set up no more: a drive that was switched off while it moved.
+        AxisState::Fault if !is_fresh(config, axis) => true,
         AxisState::Ready | AxisState::QuickStop | AxisState::Fault => stands(config, axis),
         AxisState::Enabling | AxisState::Enabled => false,
     })

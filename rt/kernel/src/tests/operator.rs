@@ -134,6 +134,37 @@ fn only_a_reset_leaves_halted_and_it_clears_the_latches() {
 }
 
 #[test]
+fn a_reset_waits_for_what_can_be_known_of_each_drive() {
+    let silent = u64::MAX;
+    // State, feedback's age, velocity, heard: may the reset be taken?
+    let rows = [
+        (AxisState::QuickStop, 0, 0.0, true, true),
+        (AxisState::QuickStop, 0, 0.5, true, false),
+        (AxisState::QuickStop, silent, 0.0, true, false),
+        (AxisState::Enabled, 0, 0.0, true, false),
+        (AxisState::Enabling, 0, 0.0, true, false),
+        (AxisState::Ready, 0, 0.0, true, true),
+        (AxisState::Fault, 0, 0.5, true, false),
+        // Switched off while it moved, or never set up by this process.
+        (AxisState::Fault, silent, 0.5, false, true),
+        (AxisState::Fault, silent, 0.5, true, true),
+        (AxisState::Offline, silent, 0.0, false, true),
+        (AxisState::Offline, 0, 0.5, true, false),
+        (AxisState::Configuring, silent, 0.0, true, true),
+    ];
+    for (state, age_ns, velocity_rad_s, alive, taken) in rows {
+        let mut machine = Machine::armed(config(1));
+        machine.follows = false;
+        machine.ask(OperatorAction::Estop);
+        let axis = &mut machine.inputs.axes[0];
+        (axis.state, axis.age_ns, axis.velocity_rad_s, axis.alive) =
+            (state, age_ns, velocity_rad_s, alive);
+        let answer = machine.ask(OperatorAction::Reset).answer.unwrap().result;
+        assert_eq!(answer.is_ok(), taken, "{state:?}, {age_ns}, {velocity_rad_s}, {alive}");
+    }
+}
+
+#[test]
 fn home_locks_the_planner_out_until_resume() {
     let mut machine = Machine::armed(config(2));
     let away = intent(&machine, 1, 0b11, 1.0);
