@@ -3,8 +3,8 @@
 //!
 //! Files from the outside in: `machine.rs` (the processes), `frames.rs` (the log), `evidence.rs` (a row of the
 //! table of times), `binaries.rs`
-//! (where the programs are), `planner.rs` (a test as the planner), `endpoint.rs` (a model's endpoint
-//! that says what a test wants).
+//! (where the programs are), `planner.rs` (a test as the planner), `limits.rs` (whether the arm left
+//! them), `endpoint.rs` (a model's endpoint that says what a test wants).
 
 // A harness fails its test by panicking; that is its job.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod endpoint;
 pub mod evidence;
 pub mod frames;
+pub mod limits;
 pub mod machine;
 pub mod planner;
 

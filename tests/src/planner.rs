@@ -10,13 +10,18 @@ use std::time::{Duration, Instant};
 use mechos_operator::IntentSums;
 use shm_protocol::records::{
     AXES_MAX, AxisDescription, AxisRequest, Description, INTENT_VERSION, Intent, IntentKind,
-    ModeCode, Telemetry, TraceId, Verdict, VerdictKind,
+    ModeCode, Rule, Telemetry, TraceId, Verdict, VerdictKind,
 };
 use shm_protocol::{Client, LINK_SOCKET, LinkError};
 
-use crate::machine::{Machine, PATIENCE};
+use crate::limits;
+use crate::machine::{Machine, Options, PATIENCE};
 use crate::now_ns;
 
+/// The axis that tests wrong, and the one of the honest moves in between.
+pub const BASE: usize = 0;
+/// See [`BASE`].
+const WRIST3: usize = 5;
 /// How often the heartbeat moves; the relaxed profile allows 250 ms.
 const BEAT: Duration = Duration::from_millis(10);
 /// The lease of an honest intent.
@@ -77,6 +82,25 @@ impl Planner {
         }
     }
 
+    /// A machine of which this is the only planner, armed.
+    pub fn armed() -> (Machine, Planner) {
+        let machine = Machine::start(Options { cognition: false, ..Options::default() });
+        let planner = Planner::connect(&machine);
+        machine.arm();
+        planner.wait("Armed", |now| now.mode == ModeCode::Armed);
+        (machine, planner)
+    }
+
+    /// The end of a test: nothing is left to come, both sides count the same, and no axis ever left
+    /// its limits.
+    pub fn finish(mut self, machine: &Machine) {
+        self.settle();
+        let mine = self.sums();
+        assert!(mine.hold(), "{mine:?}");
+        machine.wait("the operator's sums to be the planner's own", |now| now.intents == mine);
+        limits::stayed_within(machine);
+    }
+
     /// The newest state.
     pub fn telemetry(&self) -> Telemetry {
         self.wait("telemetry", |_| true)
@@ -92,11 +116,6 @@ impl Planner {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-    }
-
-    /// Waits until the machine takes motion.
-    pub fn wait_until_armed(&self) -> Telemetry {
-        self.wait("Armed", |now| now.mode == ModeCode::Armed)
     }
 
     /// What is known of an axis.
@@ -221,6 +240,12 @@ impl Planner {
         });
     }
 
+    /// The honest move between two wrongs: a little way there, or back again.
+    pub fn honest(&mut self) {
+        let now = self.telemetry().axes[WRIST3].setpoint_rad;
+        self.go(WRIST3, if now > 0.0 { -0.03 } else { 0.03 });
+    }
+
     /// How many intents came back.
     pub fn returned(&self) -> u64 {
         self.returned
@@ -255,6 +280,12 @@ impl Planner {
                 .count() as u64,
         }
     }
+}
+
+/// Fails the test unless this rule refused.
+pub fn refused(verdict: &Verdict, rule: Rule, what: &str) {
+    let found = (verdict.kind, verdict.rule);
+    assert_eq!(found, (VerdictKind::Refused, rule), "{what}: {verdict:?}");
 }
 
 /// The daemon may offer this socket a moment after the operator's.
