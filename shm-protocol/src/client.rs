@@ -11,11 +11,11 @@ use crate::error::{LinkError, MemoryError};
 use crate::handshake::{Message, Service};
 use crate::layout::{EVENTS, INTENTS, IntentPage, PageKind, TELEMETRY, TelemetryPage, VERDICTS};
 use crate::lossy::Reader;
-use crate::memory::{CLOSED, FIXED_SIZE, Mapped, Memory, ReadWord, count_up};
+use crate::memory::{CLOSED, FIXED_SIZE, Mapped, Memory, ReadWord};
 use crate::records::{Description, Event, Intent, Telemetry, Verdict};
 use crate::ring::{Receiver, Sender};
 use crate::socket::{connect_to, is_closed, receive_until, send, unless_refused};
-use crate::words::copy_out;
+use crate::words::{copy_out, count_up};
 
 /// How often a waiting client looks for a verdict.
 const LOOK: Duration = Duration::from_micros(500);

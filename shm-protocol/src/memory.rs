@@ -21,7 +21,7 @@ use nix::unistd::ftruncate;
 
 use crate::error::MemoryError;
 use crate::layout::{FencePage, HeartbeatPage, IntentPage, TelemetryPage};
-use crate::words::{Load, Store};
+use crate::words::Load;
 
 /// MFD_NOEXEC_SEAL (linux/memfd.h, Linux 6.3); nix does not name it.
 const NOEXEC_SEAL: libc::c_uint = 0x0008;
@@ -244,13 +244,6 @@ impl Drop for Raw {
         // fail.
         let _ = unsafe { munmap(self.start, self.bytes.get()) };
     }
-}
-
-/// Adds one to a word that this side owns.
-pub(crate) fn count_up(word: &AtomicU64) {
-    // Release pairs with the Acquire loads of the other side: what was written before the count went
-    // up is there.
-    word.add_one(Ordering::Release);
 }
 
 #[cfg(test)]

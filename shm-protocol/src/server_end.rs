@@ -1,6 +1,6 @@
 //! mechos-rt's end of a planner's connection, for the control thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::board;
 use crate::codec::{event, intent, telemetry, verdict};
@@ -9,7 +9,7 @@ use crate::lossy;
 use crate::memory::{Mapped, ReadWord};
 use crate::records::{Claim, Event, Telemetry, Verdict};
 use crate::ring::{Receiver, Sender};
-use crate::words::Load;
+use crate::words::counted;
 
 /// mechos-rt's end of one connection.
 ///
@@ -109,19 +109,19 @@ impl ServerEnd {
     /// The peer's heartbeat: a claim; only its change counts.
     #[must_use]
     pub fn heartbeat(&self) -> u64 {
-        claim(&self.intent.heartbeat.word)
+        counted(&self.intent.heartbeat.word)
     }
 
     /// The peer's stop counter, 0 at first; any change latches.
     #[must_use]
     pub fn stops(&self) -> u64 {
-        claim(&self.intent.stops.word)
+        counted(&self.intent.stops.word)
     }
 
     /// The peer's emergency-stop counter, 0 at first; any change latches.
     #[must_use]
     pub fn estops(&self) -> u64 {
-        claim(&self.intent.estops.word)
+        counted(&self.intent.estops.word)
     }
 
     /// Intents that the peer claims to have submitted.
@@ -130,17 +130,12 @@ impl ServerEnd {
     /// holds at rest, `>=` in the middle of a send and after a death in one (then one is lost).
     #[must_use]
     pub fn submitted(&self) -> u64 {
-        claim(&self.intent.submitted.word)
+        counted(&self.intent.submitted.word)
     }
 
     /// Intents that the peer claims to have had returned by a full ring.
     #[must_use]
     pub fn returned(&self) -> u64 {
-        claim(&self.intent.returned.word)
+        counted(&self.intent.returned.word)
     }
-}
-
-fn claim(word: &ReadWord) -> u64 {
-    // Acquire pairs with the Release in `memory::count_up`.
-    word.load(Ordering::Acquire)
 }

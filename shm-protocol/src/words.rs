@@ -49,6 +49,20 @@ impl Store for AtomicU64 {
     }
 }
 
+/// Adds one to a word that this side writes: a heartbeat, a stop, a count. Real time.
+#[inline]
+pub fn count_up<W: Store>(word: &W) {
+    // Release pairs with the Acquire in `counted`: what was written before the count went up is there.
+    word.add_one(Ordering::Release);
+}
+
+/// The other side's count: a claim, of which only the change counts. Real time.
+#[inline]
+pub fn counted<R: Load>(word: &R) -> u64 {
+    // Acquire pairs with the Release in `count_up`.
+    word.load(Ordering::Acquire)
+}
+
 /// Stores values one by one, unordered: a later Release store publishes them. Values past the last
 /// word are left out.
 #[inline]

@@ -12,7 +12,7 @@ use loom::sync::atomic::AtomicU64;
 use loom::thread;
 use shm_protocol::ring::{Receiver, Sender};
 use shm_protocol::shape::Shape;
-use shm_protocol::words::{Load, Store};
+use shm_protocol::words::{Load, Store, count_up, counted};
 use shm_protocol::{board, lossy, stamp};
 
 struct Word(AtomicU64);
@@ -243,16 +243,16 @@ fn a_stop_is_seen_with_what_was_written_before_it_and_none_is_lost() {
                 let page = page.clone();
                 thread::spawn(move || {
                     page[0].store(7, Ordering::Relaxed);
-                    page[1].add_one(Ordering::Release);
+                    count_up(&page[1]);
                 })
             })
             .collect();
-        if page[1].load(Ordering::Acquire) != 0 {
+        if counted(&page[1]) != 0 {
             assert_eq!(page[0].load(Ordering::Relaxed), 7);
         }
         for asker in askers {
             asker.join().unwrap();
         }
-        assert_eq!(page[1].load(Ordering::Acquire), 2);
+        assert_eq!(counted(&page[1]), 2);
     });
 }

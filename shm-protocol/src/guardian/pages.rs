@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::board;
 use crate::layout::{BEAT_WORDS, BEATS, FencePage, HeartbeatPage};
-use crate::memory::{Mapped, ReadWord, count_up};
+use crate::memory::{Mapped, ReadWord};
 use crate::records::{Cause, ModeCode};
-use crate::words::Load;
+use crate::words::{Load, count_up, counted};
 
 /// One beat of mechos-rt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,8 +138,7 @@ impl FenceReader {
     /// The guardian's beat: counts up.
     #[must_use]
     pub fn guardian_beat(&self) -> u64 {
-        // Acquire pairs with the Release in `memory::count_up`.
-        self.page.heartbeat.word.load(Ordering::Acquire)
+        counted(&self.page.heartbeat.word)
     }
 
     /// Every stop socket of the guardian was proved by a frame and its echo.

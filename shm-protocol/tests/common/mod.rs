@@ -52,7 +52,18 @@ pub fn own_uid() -> u32 {
 pub fn description() -> Description {
     let mut name = [0; 24];
     name[..4].copy_from_slice(b"arm6");
-    let axis = AxisDescription { position_max_rad: 2.9, home_rad: 0.5, ..Default::default() };
+    let mut axis_name = [0; 24];
+    axis_name[..8].copy_from_slice(b"shoulder");
+    let axis = AxisDescription {
+        name: axis_name,
+        position_min_rad: -2.8,
+        position_max_rad: 2.9,
+        velocity_max_rad_s: 1.5,
+        acceleration_max_rad_s2: 5.0,
+        jerk_max_rad_s3: 50.0,
+        effort_max_nm: 40.0,
+        home_rad: 0.5,
+    };
     Description {
         name,
         period_ns: 1_000_000,
