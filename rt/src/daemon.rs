@@ -13,7 +13,8 @@ use mechos_robot::{Robot, RobotError};
 use tracing::{info, warn};
 
 use crate::args::{Args, BeginHalted};
-use crate::bus_thread::BusThread;
+use crate::bus::BusThread;
+use crate::bus::logic::BusLogic;
 use crate::control::ControlThread;
 use crate::deadline::DeadlineThread;
 use crate::fence::Fences;
@@ -241,11 +242,9 @@ impl Common<'_> {
             shared: Arc::clone(self.shared),
             fences: Arc::clone(self.fences),
             port,
-            network,
+            logic: BusLogic::new(network, self.robot.budgets.deadline_ns),
             ends,
             period_ns: self.robot.budgets.period_ns,
-            order_age_max_ns: self.robot.budgets.deadline_ns,
-            stop_ticks: 0,
             lost: false,
         })
     }

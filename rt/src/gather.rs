@@ -6,7 +6,7 @@ use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
 use mechos_kernel::io::{Health, Interlocks, Link};
 use mechos_kernel::{Inputs, Mode, Outputs};
 use rtrb::{Consumer, Producer};
-use shm_protocol::records::Telemetry;
+use shm_protocol::records::{Event, EventKind, ModeCode, Telemetry};
 use shm_protocol::{HeartbeatWriter, ServerEnd};
 
 use crate::fence::Fences;
@@ -27,12 +27,21 @@ pub struct LinkDesk {
     last: Link,
     beat: u64,
     beat_ns: u64,
+    mode: ModeCode,
 }
 
 impl LinkDesk {
     /// Page sets arrive from housekeeping by the one ring and go back by the other.
     pub fn new(arriving: Consumer<ServerEnd>, leaving: Producer<ServerEnd>) -> Self {
-        Self { arriving, leaving, end: None, last: Link::default(), beat: 0, beat_ns: 0 }
+        Self {
+            arriving,
+            leaving,
+            end: None,
+            last: Link::default(),
+            beat: 0,
+            beat_ns: 0,
+            mode: ModeCode::Disarmed,
+        }
     }
 
     /// Fills the tick's view of the planner, and takes its intents while there is room for every
@@ -90,10 +99,20 @@ impl LinkDesk {
         }
     }
 
-    /// Publishes the newest state. Real time.
+    /// Publishes the newest state, and a change of the mode as an event. Real time.
     pub fn publish(&mut self, telemetry: &Telemetry) {
-        if let Some(end) = &mut self.end {
-            end.publish(telemetry);
+        let Some(end) = &mut self.end else { return };
+        end.publish(telemetry);
+        if self.mode != telemetry.mode {
+            self.mode = telemetry.mode;
+            end.push_event(&Event {
+                tick: telemetry.tick,
+                time_ns: telemetry.published_ns,
+                kind: EventKind::ModeChanged,
+                mode: telemetry.mode,
+                cause: telemetry.cause,
+                detail: telemetry.cause_detail,
+            });
         }
     }
 

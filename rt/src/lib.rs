@@ -6,7 +6,7 @@
 //! the threads and the files from the outside in.
 
 pub mod args;
-pub mod bus_thread;
+pub mod bus;
 pub mod control;
 pub mod daemon;
 pub mod deadline;

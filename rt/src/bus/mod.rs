@@ -5,14 +5,16 @@
 //! the latch and the age of the order: what it holds is never sent late, and after a stop nothing
 //! goes out but stops, power-off and heartbeats. Heartbeats and SYNC go out only for a fresh tick.
 
+pub mod logic;
+
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
 use hal::bus::ControllerState;
-use hal::drive::{DriveGoal, Outbox};
-use hal::network::Network;
+use hal::drive::Outbox;
+use hal::frame::Frame;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_protocol::records::Cause;
 
@@ -20,17 +22,14 @@ use crate::fence::Fences;
 use crate::host::clock;
 use crate::inject::Target;
 use crate::note::Note;
-use crate::order::{Order, Report};
+use crate::order::Order;
 use crate::port::Port;
 use crate::shared::Shared;
 use crate::wiring::BusEnds;
+use logic::{BusLogic, Guards};
 
 /// Frames taken in one turn, so that a flood on the bus cannot keep the thread from its orders.
 const RECEIVE_MAX: usize = 64;
-/// Ticks in which the stop is sent again and again, until the drives confirm it.
-const STOP_EAGER_TICKS: u32 = 20;
-/// Then it is sent every so many ticks.
-const STOP_PATIENT_TICKS: u32 = 20;
 /// Longest sleep without a frame or an order, ms.
 const SLEEP_MAX_MS: u8 = 20;
 
@@ -44,16 +43,12 @@ pub struct BusThread {
     pub fences: Arc<Fences>,
     /// The bus.
     pub port: Port,
-    /// The masters of its drives.
-    pub network: Network,
+    /// What is sent, and the masters of its drives.
+    pub logic: BusLogic,
     /// The rings to and from it.
     pub ends: BusEnds,
     /// Length of a tick, ns.
     pub period_ns: u64,
-    /// An order older than this is not sent, ns.
-    pub order_age_max_ns: u64,
-    /// Ticks since the present stop began.
-    pub stop_ticks: u32,
     /// The bus is gone, and that was said.
     pub lost: bool,
 }
@@ -101,7 +96,7 @@ impl BusThread {
         for _ in 0..RECEIVE_MAX {
             match self.port.receive() {
                 Ok(Some(received)) => {
-                    self.network.on_frame(&received);
+                    self.logic.on_frame(&received);
                     heard = true;
                 }
                 Ok(None) => break,
@@ -123,59 +118,31 @@ impl BusThread {
     }
 
     fn execute(&mut self, order: &Order, outbox: &mut Outbox) {
-        let now_ns = clock::now_ns();
-        let stale = now_ns.saturating_sub(order.nominal_ns) > self.order_age_max_ns;
-        if self.fences.is_up() || stale {
-            return self.tick_off(order);
-        }
-        let latched = self.shared.latch.is_set();
+        let guards = Guards { fenced: self.fences.is_up(), latched: self.shared.latch.is_set() };
+        let stop = self.logic.execute(order, clock::now_ns(), guards, outbox);
         let mut sent = true;
-        if order.halt && self.stop_is_due() {
-            sent &= self.send(&self.network.stop_frame());
-        } else if !order.halt {
-            self.stop_ticks = 0;
-        }
-        outbox.clear();
-        if latched {
-            // The kernel has not seen the cause yet: nothing that moves goes out meanwhile.
-            let mut commands = order.commands.clone();
-            for command in commands.iter_mut().filter(|c| c.goal == DriveGoal::Enabled) {
-                command.goal = DriveGoal::Halt;
+        for frame in stop.iter().chain(outbox.iter()) {
+            // Again before every frame: this process may have been stopped in between.
+            let now_ns = clock::now_ns();
+            if self.fences.is_up() || !self.logic.is_fresh(order, now_ns) {
+                break;
             }
-            self.network.cycle(now_ns, &commands, outbox);
-        } else {
-            self.network.cycle(now_ns, &order.commands, outbox);
-        }
-        for frame in outbox.iter() {
             sent &= self.send(frame);
         }
         let sent_ns = clock::now_ns();
         // A full ring means a housekeeping thread that is behind; the histogram misses a sample.
         let _ = self.ends.sends.push(sent_ns.saturating_sub(order.nominal_ns));
-        if sent {
+        // A frame that found no room leaves the tick open: the deadline thread sees it stand.
+        if sent || !order.energised {
             self.tick_off(order);
-            let end_ns = order.nominal_ns.saturating_add(self.period_ns);
-            if order.computed_ns <= end_ns && sent_ns > end_ns {
-                self.count_late_send();
-            }
-        } else if !order.energised {
-            self.tick_off(order);
+        }
+        let end_ns = order.nominal_ns.saturating_add(self.period_ns);
+        if sent && order.computed_ns <= end_ns && sent_ns > end_ns {
+            self.count_late_send();
         }
     }
 
-    /// Whether this tick sends the stop: every tick at first, then now and then until every drive
-    /// has confirmed it.
-    fn stop_is_due(&mut self) -> bool {
-        let ticks = self.stop_ticks;
-        self.stop_ticks = ticks.saturating_add(1);
-        if ticks == 0 {
-            return true;
-        }
-        let turn = ticks < STOP_EAGER_TICKS || ticks.is_multiple_of(STOP_PATIENT_TICKS);
-        turn && !self.network.all_stopped()
-    }
-
-    fn send(&mut self, frame: &hal::frame::Frame) -> bool {
+    fn send(&mut self, frame: &Frame) -> bool {
         match self.port.send(frame) {
             Ok(()) => true,
             Err(_) => {
@@ -202,11 +169,9 @@ impl BusThread {
     }
 
     fn report(&mut self) {
-        let now_ns = clock::now_ns();
-        let drives = (0..self.network.len()).map(|i| self.network.feedback(i, now_ns)).collect();
         // A full ring means a control thread that is stuck; the newest report follows when it is
         // not.
-        let _ = self.ends.reports.push(Report { drives });
+        let _ = self.ends.reports.push(self.logic.report(clock::now_ns()));
     }
 
     /// Latches a bus that is gone while anything is powered, once.
@@ -227,6 +192,11 @@ impl BusThread {
     fn tend(&mut self) {
         let state = self.port.state();
         self.shared.set_bus_state(self.bus, state);
+        let dead = matches!(state, ControllerState::BusOff | ControllerState::Down);
+        if dead && self.shared.energised.load(Ordering::Acquire) {
+            // Writing may still seem to succeed; nothing arrives.
+            self.shared.latch.raise(Cause::BusFault, u32::try_from(self.bus).unwrap_or(u32::MAX));
+        }
         if state == ControllerState::Down
             && !self.port.is_open()
             && !self.shared.armed.load(Ordering::Acquire)
