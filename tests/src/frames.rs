@@ -107,7 +107,7 @@ impl Frames {
     }
 
     /// When every drive had come to rest for good, ns: since then its reports, over at least
-    /// [`REST_NS`], name one position. `None` while that cannot be said.
+    /// `REST_NS`, name one position. `None` while that cannot be said.
     pub fn standstill_ns(&self, from_ns: u64, drives: usize) -> Option<u64> {
         struct Rest {
             counts: i32,

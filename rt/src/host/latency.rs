@@ -9,7 +9,7 @@ const PATH: &str = "/dev/cpu_dma_latency";
 /// Asks the kernel to keep every CPU out of idle states that take time to leave, for as long as the
 /// returned file is open. Measured here: wake-ups fall from 40 us to 5 us.
 ///
-/// `None` when the host refuses, as it does to an ordinary user; [`super::probe`] names the mend.
+/// `None` when the host refuses, as it does to an ordinary user; [`super::probe()`] names the mend.
 pub fn hold() -> Option<File> {
     try_hold().ok()
 }
