@@ -143,6 +143,21 @@ impl Frames {
         last.len() == drives && last.values().all(|word| word & 0x6f != 0x27)
     }
 
+    /// Drives that announced the loss of the host's heartbeat (EMCY 8130h, CiA 301) since then.
+    pub fn heartbeat_losses(&self, from_ns: u64) -> usize {
+        let lost = |line: &&Line| {
+            line.wire_ns >= from_ns
+                && line.sender.starts_with("drive:")
+                && (0x081..0x100).contains(&line.id)
+                && line.data.starts_with("3081")
+        };
+        let mut drives: Vec<&str> =
+            self.lines.iter().filter(lost).map(|line| line.sender.as_str()).collect();
+        drives.sort_unstable();
+        drives.dedup();
+        drives.len()
+    }
+
     /// Setpoints (receive PDO 1 with operation enabled) on the wire at or after `from_ns`.
     pub fn setpoints(&self, from_ns: u64) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(move |line| {

@@ -52,6 +52,8 @@ fn the_drives_watchdogs_alone() {
     let evidence = measure(&machine, fault_ns);
     evidence.print("watchdog alone: rt and guardian killed", machine.robot.profile.name());
     assert!(evidence.first_stop.is_none(), "nobody is left to send a stop");
+    let announced = evidence.frames.heartbeat_losses(fault_ns);
+    assert_eq!(announced, machine.robot.axes.len(), "each drive's own watchdog expired");
 }
 
 #[test]

@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use mechos_operator::Status;
+use mechos_operator::{Client, Status};
 use mechos_tests::binaries::program;
-use mechos_tests::machine::{Options, turn};
+use mechos_tests::machine::{Options, PATIENCE, turn};
 use mechos_tests::now_ns;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 struct Folder(PathBuf);
 
@@ -78,6 +81,60 @@ fn up_for_ten_seconds_moves_every_axis_and_brings_it_home() {
     for key in ["p50", "p99", "p99_9", "max"] {
         assert!(json["wake_us"][key].as_f64().unwrap() > 0.0, "wake_us.{key}");
     }
+}
+
+fn status(folder: &Folder) -> Option<Status> {
+    let path = folder.0.join("run").join(mechos_operator::OPERATOR_SOCKET);
+    Client::connect(path, Duration::from_secs(2)).ok()?.status().ok()
+}
+
+fn wait_for(folder: &Folder, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match status(folder) {
+            Some(status) if wanted(&status) => return status,
+            last => assert!(Instant::now() < until, "waited in vain for {what}; last: {last:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_killed_daemon_is_started_again_halted_and_is_armed_by_an_operator_only() {
+    let _turn = turn();
+    let folder = Folder::new();
+    let mut up = Command::new(program("mechos"))
+        .arg("up")
+        .env("MECHOS_RUNTIME_DIR", folder.0.join("run"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let first = wait_for(&folder, "mode armed", |status| status.mode == "armed");
+    let output = mechos(&folder, &["fault", "kill", "rt"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let again = wait_for(&folder, "another daemon", |status| status.pids.rt != first.pids.rt);
+    assert_eq!((again.mode.as_str(), again.cause.as_str()), ("halted", "rt-lost"));
+    std::thread::sleep(Duration::from_secs(2));
+    wait_for(&folder, "it to stay halted", |status| status.mode == "halted");
+    let output = mechos(&folder, &["arm"]);
+    assert!(!output.status.success(), "armed without a reset: {}", text(&output));
+    for command in ["reset", "arm"] {
+        let output = mechos(&folder, &[command]);
+        assert!(output.status.success(), "{command}: {}", text(&output));
+    }
+    wait_for(&folder, "motion", |s| s.axes.iter().all(|axis| axis.travel_rad > 0.05));
+    kill(Pid::from_raw(up.id() as i32), Signal::SIGINT).unwrap();
+    let until = Instant::now() + PATIENCE;
+    let end = loop {
+        if let Some(end) = up.try_wait().unwrap() {
+            break end;
+        }
+        assert!(Instant::now() < until, "`mechos up` does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(end.success(), "{end}");
+    assert!(status(&folder).is_none(), "a daemon is left behind");
 }
 
 #[test]
