@@ -109,8 +109,9 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let _awake = host::latency::hold();
     announce(&host, &robot, args);
     let shared = Arc::new(Shared::default());
-    let missing = !host.realtime && !robot.is_simulated() && !args.allow_no_rt;
-    shared.real_time_missing.store(missing, Ordering::Release);
+    // On a real bus nothing is armed until every thread's grant was read back and is as asked.
+    let demanded = !robot.is_simulated() && !args.allow_no_rt;
+    shared.real_time_missing.store(demanded, Ordering::Release);
     let fences = Arc::new(Fences::default());
     let registry = registry(args, &robot, &fences)?;
     let common = Common { args, robot: &robot, shared: &shared, fences: &fences };
@@ -128,6 +129,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
         &args.runtime,
         StatusBook::new(&robot, args.stops_disabled(), host, same_user)?,
         cognition_uid,
+        demanded,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,
     )?;

@@ -107,7 +107,7 @@ impl Budgets {
                 let guardian_ns = period_ns.max(MS) * 9 / 5;
                 (period_ns, guardian_ns, 10 * MS * scale, 50 * MS * scale, 3 * period_ns.max(MS))
             }
-            Profile::Relaxed => (50 * MS, 100 * MS, 200 * MS, 500 * MS, 60 * MS),
+            Profile::Relaxed => (50 * MS, 100 * MS, 200 * MS, 500 * MS, 100 * MS),
         };
         let (drive_heartbeat_ns, cognition_heartbeat_ns, housekeeping_beat_ns) = match profile {
             Profile::Strict => (20 * MS * scale, 50 * MS * scale, 1_000 * MS),

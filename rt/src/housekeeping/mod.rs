@@ -15,11 +15,12 @@ use std::sync::atomic::Ordering;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_protocol::records::Cause;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::daemon::{EXIT_HUNG, StartError};
 use crate::fence::Fences;
 use crate::host::clock;
+use crate::host::grants::grants;
 use crate::host::threads::{ThreadPlan, adopt};
 use crate::operator_server::OperatorServer;
 use crate::registry::HardwareRegistry;
@@ -37,6 +38,8 @@ const TURN_MS: u8 = 5;
 const SAMPLES_PER_TURN_MAX: usize = 65_536;
 /// A real-time thread that has not come back for this long hangs for good, ns.
 const HUNG_NS: u64 = 3_000_000_000;
+/// How often the threads' grants are read back, ns.
+const LEDGER_NS: u64 = 500_000_000;
 /// An orderly end that takes longer than this is ended without the kernel's word, ns.
 const END_MAX_NS: u64 = 6_000_000_000;
 
@@ -55,6 +58,26 @@ pub struct Housekeeping {
     signals: signal_hook::iterator::Signals,
     ending_since_ns: Option<u64>,
     period_ns: u64,
+    ledger: Ledger,
+}
+
+/// The ledger: what the kernel really granted each thread, read back now and then.
+struct Ledger {
+    demanded: bool,
+    next_ns: u64,
+}
+
+impl Ledger {
+    fn check(&mut self, shared: &Shared, now_ns: u64) {
+        if !self.demanded || now_ns < self.next_ns {
+            return;
+        }
+        self.next_ns = now_ns.saturating_add(LEDGER_NS);
+        let missing = grants().iter().any(|grant| !grant.is_as_asked());
+        if shared.real_time_missing.swap(missing, Ordering::AcqRel) != missing {
+            warn!(missing, "what the host grants the real-time threads has changed");
+        }
+    }
 }
 
 /// The rings that are left once the desk and the keepers have theirs.
@@ -66,7 +89,7 @@ struct HousekeepingRings {
 }
 
 impl Housekeeping {
-    /// Offers the sockets.
+    /// Offers the sockets. `demanded`: arming needs every thread to have what was asked for it.
     ///
     /// # Errors
     /// [`StartError`].
@@ -75,6 +98,7 @@ impl Housekeeping {
         runtime: &Path,
         book: StatusBook,
         cognition_uid: u32,
+        demanded: bool,
         (shared, fences, registry): Words,
         ends: HousekeepingEnds,
     ) -> Result<Self, StartError> {
@@ -117,6 +141,7 @@ impl Housekeeping {
             signals,
             ending_since_ns: None,
             period_ns,
+            ledger: Ledger { demanded, next_ns: 0 },
         })
     }
 
@@ -138,6 +163,7 @@ impl Housekeeping {
             self.desk.turn(&self.shared, &self.book, now_ns);
             self.book.pids.cognition = self.link.turn(now_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
+            self.ledger.check(&self.shared, now_ns);
             if !self.shared.armed.load(Ordering::Acquire) {
                 self.registry.tend(now_ns);
             }
