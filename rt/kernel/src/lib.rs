@@ -3,6 +3,15 @@
 //! Promises: one tick is a function of (state, inputs); no clock, no I/O, no allocation, no panic,
 //! no `libm`, so that a recorded run replays bit for bit on any CPU. Forbids: everything else.
 //! See `README.md` for the files from the outside in.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss
+    )
+)]
 
 mod claims;
 pub mod config;

@@ -47,6 +47,12 @@ fn require(admitted: bool, rule: Rule, value: f64, limit: f64, nearest: f64) -> 
     if admitted { Ok(()) } else { Err(Objection::new(rule, value, limit, nearest)) }
 }
 
+/// A number or a time in ns, for an objection.
+#[allow(clippy::cast_precision_loss, reason = "for an objection only; integers are compared")]
+fn shown(count: u64) -> f64 {
+    count as f64
+}
+
 /// The axes that an intent names, with their requests.
 pub fn named(intent: &Intent) -> impl Iterator<Item = (usize, &AxisRequest)> {
     let mask = intent.axes_mask;
@@ -95,25 +101,25 @@ pub fn epoch(intent: &Intent, epoch: u32) -> Judgement {
 
 /// The number counts up.
 pub fn sequence(intent: &Intent, last: u64) -> Judgement {
-    let (value, last_f64) = (intent.number as f64, last as f64);
+    let (value, last_f64) = (shown(intent.number), shown(last));
     require(intent.number > last, Rule::Sequence, value, last_f64, last_f64 + 1.0)
 }
 
 /// Made neither too long ago nor in the future; values are ages in s. `skew_ns` is how much later
 /// than the tick's own reading of the clock an intent that it takes may have been made.
 pub fn freshness(intent: &Intent, now_ns: u64, age_max_ns: u64, skew_ns: u64) -> Judgement {
-    let limit = age_max_ns as f64 * 1e-9;
+    let limit = shown(age_max_ns) * 1e-9;
     let age = now_ns.saturating_sub(intent.issued_ns);
     let ahead = intent.issued_ns.saturating_sub(now_ns);
-    let value = if ahead > 0 { -(ahead as f64) * 1e-9 } else { age as f64 * 1e-9 };
+    let value = if ahead > 0 { -shown(ahead) * 1e-9 } else { shown(age) * 1e-9 };
     let nearest = if ahead > 0 { 0.0 } else { limit };
     require(age <= age_max_ns && ahead <= skew_ns, Rule::Freshness, value, limit, nearest)
 }
 
 /// The lease is not over; the value is what is left of it in s, negative when it is over.
 pub fn lease(intent: &Intent, now_ns: u64, lease_max_ns: u64) -> Judgement {
-    let over = now_ns.saturating_sub(intent.lease_until_ns) as f64 * 1e-9;
-    let longest = lease_max_ns as f64 * 1e-9;
+    let over = shown(now_ns.saturating_sub(intent.lease_until_ns)) * 1e-9;
+    let longest = shown(lease_max_ns) * 1e-9;
     require(intent.lease_until_ns > now_ns, Rule::Lease, -over, 0.0, longest)
 }
 
@@ -139,6 +145,7 @@ pub fn rate(meter: &mut RateMeter, now_ns: u64, per_second_max: u32) -> Judgemen
 }
 
 /// At least one axis is named, and none that does not exist.
+#[allow(clippy::cast_precision_loss, reason = "indices of at most AXES_MAX axes")]
 pub fn axis(intent: &Intent, axis_count: usize) -> Judgement {
     let highest = axis_count.saturating_sub(1) as f64;
     for (axis, _) in named(intent) {
@@ -183,7 +190,9 @@ pub fn velocity(
     let nearest = if end < 0.0 { -peak } else { peak };
     let objection = Objection::new(Rule::Velocity, end, peak, nearest);
     exceeded(objection, gate)?;
-    request.velocity_end_rad_s = nearest as f32;
+    #[allow(clippy::cast_possible_truncation, reason = "`goal_of` cuts what rounds past it")]
+    let rounded = nearest as f32;
+    request.velocity_end_rad_s = rounded;
     Ok(clamped.or(Some(objection)))
 }
 

@@ -40,11 +40,13 @@ pub struct Stopping {
 impl Stopping {
     /// For an axis' limits and the worst delay until braking begins, ns.
     pub fn new(limits: &AxisLimits, reaction_max_ns: u64) -> Stopping {
+        #[allow(clippy::cast_precision_loss, reason = "a time budget, far below 2^53 ns")]
+        let delay_s = reaction_max_ns as f64 * 1e-9;
         Stopping {
             low: limits.position_min_rad,
             high: limits.position_max_rad,
             quick_stop: limits.quick_stop_deceleration_rad_s2,
-            delay_s: reaction_max_ns as f64 * 1e-9,
+            delay_s,
             bounds: Bounds::of(limits),
         }
     }

@@ -24,6 +24,7 @@ pub struct AxisWithoutPlan(pub usize);
 
 impl Trajectory {
     fn new(config: &Config) -> Trajectory {
+        #[allow(clippy::cast_precision_loss, reason = "a time budget, far below 2^53 ns")]
         let period_s = config.budgets.period_ns as f64 * 1e-9;
         Trajectory { profiles: ArrayVec::new(), period_s, ticks: 0 }
     }
@@ -89,6 +90,12 @@ impl Trajectory {
     }
 
     /// The first tick's instant that is not before `t_s`.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "0 to DURATION_MAX_S, in ticks of at least 1 ns: far below 2^53"
+    )]
     fn on_a_tick(&self, t_s: f64) -> f64 {
         let ticks = (t_s / self.period_s) as u64;
         let whole_s = ticks as f64 * self.period_s;
@@ -100,6 +107,7 @@ impl Trajectory {
         self.ticks = self.ticks.saturating_add(1);
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "2^53 ticks take 28,000 years at 10 kHz")]
     fn now_s(&self) -> f64 {
         self.ticks as f64 * self.period_s
     }
