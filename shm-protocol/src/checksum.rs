@@ -60,15 +60,15 @@ static TABLES: [[u32; 256]; 8] = tables();
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, bounded by the loops")]
 const fn tables() -> [[u32; 256]; 8] {
     let mut tables = [[0; 256]; 8];
-    let mut byte = 0;
+    let mut byte: u32 = 0;
     while byte < 256 {
-        let mut sum = byte as u32;
+        let mut sum = byte;
         let mut bit = 0;
         while bit < 8 {
             sum = if sum & 1 == 1 { sum >> 1 ^ POLYNOMIAL } else { sum >> 1 };
             bit += 1;
         }
-        tables[0][byte] = sum;
+        tables[0][byte as usize] = sum;
         byte += 1;
     }
     let mut table = 1;

@@ -37,6 +37,7 @@ impl Shape {
 
     /// Words of all slots.
     #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "at most SLOTS_MAX, asserted by `new`")]
     pub const fn words(&self) -> usize {
         self.slots as usize * self.stride
     }

@@ -11,6 +11,7 @@ pub const FIELDS: &str = "description 1: name[3]; period_ns; lease_max_ns; heart
      intents_per_second:32 axes:32; axis[32]{name[3]; position_min; position_max; velocity_max; \
      acceleration_max; jerk_max; effort_max; home}";
 
+#[allow(clippy::cast_possible_truncation, reason = "AXES_MAX is 32")]
 pub(super) const AXES_MAX_U8: u8 = AXES_MAX as u8;
 
 /// The description as words.
