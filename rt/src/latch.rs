@@ -27,7 +27,8 @@ impl Latch {
         let word = self.word.load(Ordering::Acquire);
         let number = u16::try_from(word >> 32).ok()?;
         let cause = Cause::from_number(number).filter(|cause| *cause != Cause::None)?;
-        Some((cause, (word & u64::from(u32::MAX)) as u32))
+        let detail = u32::try_from(word & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Some((cause, detail))
     }
 
     /// Whether anything is latched. Real time, any thread.

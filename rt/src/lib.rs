@@ -4,6 +4,15 @@
 //! loss ends in a stop by one of five independent ways; what the host granted is read back and
 //! shown. Forbids, on the real-time threads: allocation, locks, logs, waiting. See `README.md` for
 //! the threads and the files from the outside in.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss
+    )
+)]
 
 pub mod args;
 pub mod bus;

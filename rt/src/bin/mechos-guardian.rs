@@ -1,4 +1,13 @@
 //! `mechos-guardian`: stops the drives when `mechos-rt` cannot.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss
+    )
+)]
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

@@ -58,7 +58,7 @@ pub fn sleep_until(deadline_ns: u64) {
     let until = libc::timespec {
         tv_sec: libc::time_t::try_from(deadline_ns / NS_PER_S).unwrap_or(libc::time_t::MAX),
         // Below 1e9, fits.
-        tv_nsec: (deadline_ns % NS_PER_S) as libc::c_long,
+        tv_nsec: libc::c_long::try_from(deadline_ns % NS_PER_S).unwrap_or(0),
     };
     loop {
         // SAFETY: `until` outlives the call; with TIMER_ABSTIME the remainder is not written, so

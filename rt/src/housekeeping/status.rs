@@ -250,6 +250,7 @@ fn threads() -> Vec<ThreadStatus> {
 }
 
 fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+    #[allow(clippy::cast_precision_loss, reason = "for the status only")]
     let us = |ns: u64| ns as f64 / 1_000.0;
     Percentiles {
         p50: us(histogram.value_at_quantile(0.5)),
