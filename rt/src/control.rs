@@ -159,11 +159,8 @@ impl ControlThread {
         if !self.outputs.clear_latches {
             return;
         }
-        if let Some(seen) = self.shared.latch.get() {
-            self.shared.latch.clear(seen);
-        }
         self.fault_resets = self.fault_resets.wrapping_add(1);
-        self.watchers.reset();
+        self.watchers.reset(&self.shared, &self.fences);
         self.notes.leave(Note::Reset { t_ns: now_ns });
     }
 

@@ -19,7 +19,7 @@ use crate::control::ControlThread;
 use crate::deadline::DeadlineThread;
 use crate::fence::Fences;
 use crate::gather::{LinkDesk, Watchers};
-use crate::guarded::guarded;
+use crate::guarded::{guarded, keep_panics_quiet};
 use crate::host::threads::{ThreadPlan, spawn};
 use crate::host::{self, HostError};
 use crate::housekeeping::Housekeeping;
@@ -37,6 +37,11 @@ use crate::wiring::{BusEnds, ControlEnds, Wiring};
 const STOP_PRIORITY: u32 = 7;
 /// Exit status of a process that must be restarted: a real-time thread hangs.
 pub const EXIT_HUNG: u8 = 70;
+
+/// How long the threads may take to leave, ns.
+const LEAVE_MAX_NS: u64 = 2_000_000_000;
+/// How often it is looked whether they have, ns.
+const LEAVE_LOOK_NS: u64 = 1_000_000;
 
 /// Why the daemon did not start. Nothing was powered.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +112,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let _ = nix::unistd::setsid();
     let host = host::probe();
     let _awake = host::latency::hold();
+    keep_panics_quiet();
     announce(&host, &robot, args);
     let shared = Arc::new(Shared::default());
     // On a real bus nothing is armed until every thread's grant was read back and is as asked.
@@ -142,7 +148,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
         let _halt = registry.guard();
         housekeeping.run()
     };
-    leave(&shared, threads, code);
+    let code = leave(&shared, threads, code);
     housekeeping.goodbye();
     Ok(ExitCode::from(code))
 }
@@ -284,7 +290,13 @@ impl Common<'_> {
             inputs: Inputs::default(),
             outputs: Outputs::new(&config),
             link: LinkDesk::new(ends.links, ends.links_back),
-            watchers: Watchers::new(ends.pages, ends.pages_back, ends.buses.len(), config.reacts),
+            watchers: Watchers::new(
+                ends.pages,
+                ends.pages_back,
+                ends.buses.len(),
+                self.robot.budgets.watcher_beat_ns,
+                config.reacts,
+            ),
             buses: ends.buses,
             feedback: (0..axis_count).map(|_| None).collect(),
             operators: ends.operators,
@@ -328,14 +340,17 @@ fn start(
     Ok(threads)
 }
 
-/// Lets the threads leave. One that hangs is left behind: the process ends all the same.
-fn leave(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>, code: u8) {
+/// Lets the threads leave; returns the exit status. One that hangs is left behind: the process ends
+/// all the same, and says so.
+fn leave(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>, code: u8) -> u8 {
     shared.leave.store(true, Ordering::Release);
-    if code == EXIT_HUNG {
-        return;
+    let until_ns = host::clock::now_ns().saturating_add(LEAVE_MAX_NS);
+    while code != EXIT_HUNG && !threads.iter().all(JoinHandle::is_finished) {
+        let now_ns = host::clock::now_ns();
+        if now_ns > until_ns {
+            return EXIT_HUNG;
+        }
+        host::clock::sleep_until(now_ns.saturating_add(LEAVE_LOOK_NS));
     }
-    for thread in threads {
-        // A thread's own panics were caught; nothing is left to learn from its result.
-        let _ = thread.join();
-    }
+    code
 }

@@ -51,6 +51,12 @@ impl Fences {
         self.newest().and_then(FenceReader::cause)
     }
 
+    /// When the fence that is up was latched, ns; `None` while it is down. Real time.
+    pub fn since_ns(&self) -> Option<u64> {
+        let page = self.newest()?;
+        page.is_up().then(|| page.since_ns())
+    }
+
     /// The guardian's beat. Real time.
     pub fn guardian_beat(&self) -> u64 {
         self.newest().map_or(0, FenceReader::guardian_beat)

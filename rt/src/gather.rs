@@ -6,7 +6,7 @@ use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
 use mechos_kernel::io::{Health, Interlocks, Link};
 use mechos_kernel::{Inputs, Mode, Outputs};
 use rtrb::{Consumer, Producer};
-use shm_protocol::records::{Event, EventKind, ModeCode, Telemetry};
+use shm_protocol::records::{Cause, Event, EventKind, ModeCode, Telemetry};
 use shm_protocol::{HeartbeatWriter, ServerEnd};
 
 use crate::fence::Fences;
@@ -55,14 +55,15 @@ impl LinkDesk {
         notes: &mut Notes,
     ) {
         inputs.claims.clear();
-        if let Ok(end) = self.arriving.pop() {
-            self.retire(notes);
-            (self.beat, self.beat_ns) = (end.heartbeat(), now_ns);
-            self.end = Some(end);
-        }
         let alive = shared.link_alive.load(Ordering::Acquire);
         if self.end.as_ref().is_some_and(|end| end.generation() != alive) {
+            // What it pressed last still counts in this tick; a newcomer is for the next one.
             self.retire(notes);
+        } else if self.end.is_none()
+            && let Ok(end) = self.arriving.pop()
+        {
+            (self.beat, self.beat_ns) = (end.heartbeat(), now_ns);
+            self.end = Some(end);
         }
         let Some(end) = &mut self.end else {
             inputs.link = Link { connected: false, ..self.last };
@@ -130,6 +131,8 @@ impl LinkDesk {
 
     fn retire(&mut self, notes: &mut Notes) {
         let Some(end) = self.end.take() else { return };
+        self.last.generation = end.generation();
+        (self.last.stops, self.last.estops) = (end.stops(), end.estops());
         notes.leave(Note::LinkRetired {
             generation: end.generation(),
             submitted: end.submitted(),
@@ -149,8 +152,10 @@ pub struct Watchers {
     guardian_beat: u64,
     guardian_beat_ns: u64,
     bus_count: usize,
-    fence_answered: bool,
+    fence_answered_ns: Option<u64>,
+    seen: Option<(Cause, u32)>,
     suspended_ns: u64,
+    beat_max_ns: u64,
     kernel_reacts: bool,
 }
 
@@ -161,6 +166,7 @@ impl Watchers {
         arriving: Consumer<HeartbeatWriter>,
         leaving: Producer<HeartbeatWriter>,
         bus_count: usize,
+        beat_max_ns: u64,
         kernel_reacts: bool,
     ) -> Self {
         Self {
@@ -170,7 +176,9 @@ impl Watchers {
             guardian_beat: 0,
             guardian_beat_ns: 0,
             bus_count,
-            fence_answered: false,
+            fence_answered_ns: None,
+            seen: None,
+            beat_max_ns,
             suspended_ns: clock::boot_offset_ns(),
             kernel_reacts,
         }
@@ -183,8 +191,10 @@ impl Watchers {
         {
             let _ = self.leaving.push(old);
         }
-        let fence = fences.cause();
-        self.fence_answered &= fence.is_some();
+        let (fence, since_ns) = (fences.cause(), fences.since_ns());
+        // A newer fence is not the one that a reset has answered.
+        self.fence_answered_ns =
+            self.fence_answered_ns.filter(|answered| since_ns == Some(*answered));
         let beat = fences.guardian_beat();
         if beat != self.guardian_beat {
             (self.guardian_beat, self.guardian_beat_ns) = (beat, now_ns);
@@ -194,31 +204,37 @@ impl Watchers {
         if boot_ns.abs_diff(self.suspended_ns) > SUSPEND_MIN_NS {
             self.suspended_ns = boot_ns;
         }
-        let fenced = fence.filter(|_| !self.fence_answered).map(|cause| (cause, 0));
+        let fenced = fence.filter(|_| self.fence_answered_ns.is_none()).map(|cause| (cause, 0));
         let age = |word: &std::sync::atomic::AtomicU64| {
             now_ns.saturating_sub(word.load(Ordering::Acquire))
         };
         // With `--disable-stop kernel` what others have latched is not the kernel's to act on; the
         // bus threads fall silent all the same.
-        let latched = fenced.or_else(|| shared.latch.get()).filter(|_| self.kernel_reacts);
+        self.seen = shared.latch.get();
+        let latched = fenced.or(self.seen).filter(|_| self.kernel_reacts);
+        let guardian_beat_age_ns =
+            if alive { now_ns.saturating_sub(self.guardian_beat_ns) } else { u64::MAX };
+        let beating = guardian_beat_age_ns <= self.beat_max_ns;
         Health {
             latched,
-            interlocks: self.interlocks(shared, fences, alive, fence.is_some()),
-            guardian_beat_age_ns: if alive {
-                now_ns.saturating_sub(self.guardian_beat_ns)
-            } else {
-                u64::MAX
-            },
+            interlocks: self.interlocks(shared, fences, beating, fence.is_some()),
+            guardian_beat_age_ns,
             deadline_beat_age_ns: age(&shared.deadline_beat_ns),
             housekeeping_beat_age_ns: age(&shared.housekeeping_beat_ns),
             suspended_ns: self.suspended_ns,
         }
     }
 
-    /// An operator's reset was taken: a fence that is up is on its way down and latches nothing
-    /// anew; as an interlock it counts until it is down.
-    pub fn reset(&mut self) {
-        self.fence_answered = true;
+    /// An operator's reset was taken: what was seen in this tick is answered. A fence that is up is
+    /// asked down and latches nothing anew; as an interlock it counts until it is down. A cause
+    /// raised since the look stays. Real time.
+    pub fn reset(&mut self, shared: &Shared, fences: &Fences) {
+        if let Some(seen) = self.seen {
+            shared.latch.clear(seen);
+        }
+        self.fence_answered_ns = fences.since_ns();
+        // Release pairs with housekeeping's Acquire, which asks until the fence is down.
+        shared.fence_answered_ns.store(self.fence_answered_ns.unwrap_or(0), Ordering::Release);
     }
 
     /// This process' beat for the guardian. Real time.
@@ -228,12 +244,12 @@ impl Watchers {
         }
     }
 
-    fn interlocks(&self, shared: &Shared, fences: &Fences, alive: bool, fenced: bool) -> u32 {
+    fn interlocks(&self, shared: &Shared, fences: &Fences, beating: bool, fenced: bool) -> u32 {
         let active = |bus| shared.bus_state(bus) == hal::bus::ControllerState::ErrorActive;
         let open = |bit: u32, open: bool| if open { bit } else { 0 };
-        open(Interlocks::GUARDIAN, !alive)
+        open(Interlocks::GUARDIAN, !beating)
             | open(Interlocks::FENCE, fenced)
-            | open(Interlocks::GUARDIAN_SOCKET, !alive || !fences.guardian_socket_proved())
+            | open(Interlocks::GUARDIAN_SOCKET, !beating || !fences.guardian_socket_proved())
             | open(
                 Interlocks::DEADLINE_SOCKET,
                 !shared.deadline_socket_proved.load(Ordering::Acquire),

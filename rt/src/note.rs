@@ -62,13 +62,6 @@ pub enum Note {
         /// When the last stop frame was handed over, CLOCK_MONOTONIC ns.
         sent_ns: u64,
     },
-    /// A thread panicked, was caught and goes on, stopped.
-    Panic {
-        /// When, CLOCK_MONOTONIC ns.
-        t_ns: u64,
-        /// The thread's number.
-        thread: u32,
-    },
     /// A bus was opened again.
     BusOpened {
         /// Which.

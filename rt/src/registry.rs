@@ -4,11 +4,16 @@
 //! Sockets are opened at start and belong to this path alone. The locks are taken on a way out
 //! only, never in a running loop.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use hal::frame::Frame;
 
 use crate::port::Port;
+
+/// Frames taken from a socket in one turn.
+const RECEIVE_MAX: usize = 64;
+/// Tries to take a port that somebody holds; some tens of microseconds.
+const LOCK_TRIES_MAX: u32 = 4096;
 
 /// One stop socket a bus.
 pub struct HardwareRegistry {
@@ -39,9 +44,7 @@ impl HardwareRegistry {
         self.ports
             .iter()
             .filter(|port| {
-                let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
-                // What came in meanwhile is of no interest; an unread socket would fill up.
-                while let Ok(Some(_)) = port.receive() {}
+                let Some(mut port) = taken(port) else { return false };
                 port.send(&self.stop).is_ok()
             })
             .count()
@@ -51,7 +54,12 @@ impl HardwareRegistry {
     pub fn tend(&self, now_ns: u64) {
         for port in &self.ports {
             let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
-            while let Ok(Some(_)) = port.receive() {}
+            // What comes in is of no interest; an unread socket would fill up.
+            for _ in 0..RECEIVE_MAX {
+                if !matches!(port.receive(), Ok(Some(_))) {
+                    break;
+                }
+            }
             port.tend(now_ns);
         }
     }
@@ -60,6 +68,19 @@ impl HardwareRegistry {
     pub fn guard(self: &Arc<Self>) -> HaltOnDrop {
         HaltOnDrop(Arc::clone(self))
     }
+}
+
+/// The port, unless somebody holds it for long: then it is being opened, or somebody else is
+/// sending the same stop. A thread on its way out waits for no lock.
+fn taken(port: &Mutex<Port>) -> Option<MutexGuard<'_, Port>> {
+    for _ in 0..LOCK_TRIES_MAX {
+        match port.try_lock() {
+            Ok(port) => return Some(port),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+        }
+    }
+    None
 }
 
 /// Halts every actuator when it is dropped: on return, on unwind, at the end of the process.

@@ -72,6 +72,8 @@ pub struct Shared {
     pub armed: AtomicBool,
     /// When the deadline thread last looked, ns. Writer: deadline.
     pub deadline_beat_ns: AtomicU64,
+    /// When each bus thread last looked, ns. Writer: that bus thread.
+    pub bus_beat_ns: [AtomicU64; BUSES_MAX],
     /// When housekeeping last looked, ns. Writer: housekeeping.
     pub housekeeping_beat_ns: AtomicU64,
     /// The deadline thread's stop sockets were proved by a frame and its echo. Writer: deadline.
@@ -84,6 +86,9 @@ pub struct Shared {
     pub late_sends: [AtomicU64; BUSES_MAX],
     /// Generation of the living planner connection, 0: none. Writer: housekeeping.
     pub link_alive: AtomicU32,
+    /// When the fence that an operator's reset has answered was latched, ns; 0: none. Writer:
+    /// control.
+    pub fence_answered_ns: AtomicU64,
     /// The guardian is connected and its process lives. Writer: housekeeping.
     pub guardian_alive: AtomicBool,
     /// The host did not grant what was asked for. Writer: housekeeping.

@@ -38,8 +38,9 @@ pub(crate) enum Message {
     Go,
     /// From the guardian: "I have mapped both", and what it has latched: cause and time, ns.
     Welcome(u64, u64),
-    /// To the guardian: an operator's reset was taken, lower the fence.
-    Reset,
+    /// To the guardian: an operator's reset was taken, lower the fence that was latched at this
+    /// time, ns; a newer one stays up.
+    Reset(u64),
     /// To the guardian: an orderly end.
     Goodbye,
 }
@@ -54,7 +55,7 @@ impl Message {
             Message::Mapped => (4, [0; 3]),
             Message::Go => (5, [0; 3]),
             Message::Welcome(cause, since_ns) => (6, [cause, since_ns, 0]),
-            Message::Reset => (7, [0; 3]),
+            Message::Reset(since_ns) => (7, [since_ns, 0, 0]),
             Message::Goodbye => (8, [0; 3]),
         };
         [MAGIC, VERSION, LAYOUT_HASH, kind, first, second, third, 0]
@@ -93,7 +94,7 @@ impl Message {
             4 => Ok(Message::Mapped),
             5 => Ok(Message::Go),
             6 => Ok(Message::Welcome(first, second)),
-            7 => Ok(Message::Reset),
+            7 => Ok(Message::Reset(first)),
             8 => Ok(Message::Goodbye),
             _ => Err(Refusal::Malformed),
         }
@@ -116,7 +117,7 @@ mod tests {
             Message::Mapped,
             Message::Go,
             Message::Welcome(17, u64::MAX),
-            Message::Reset,
+            Message::Reset(11),
             Message::Goodbye,
         ];
         for message in messages {

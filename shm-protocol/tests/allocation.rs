@@ -86,7 +86,7 @@ fn a_turn_s_use_of_the_guardian_s_link_allocates_nothing() {
     });
     let mut beat = link.beat.take().unwrap();
     for number in 1..100 {
-        link.reset().unwrap();
+        link.reset(7).unwrap();
         let calls = counted(|| {
             beat.beat(number, number, ModeCode::Armed, true);
             end.beat();

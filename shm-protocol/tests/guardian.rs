@@ -91,10 +91,10 @@ fn messages_and_the_end_arrive() {
     let (mut server, path) = server(&directory);
     let (link, mut end) = connect_pair(&mut server, &path, None);
     assert_eq!(end.message(), None);
-    link.reset().unwrap();
+    link.reset(7).unwrap();
     link.goodbye().unwrap();
     assert!(link.is_alive());
-    assert_eq!(end.message(), Some(RtMessage::Reset));
+    assert_eq!(end.message(), Some(RtMessage::Reset(7)));
     assert_eq!(end.message(), Some(RtMessage::Goodbye));
     assert_eq!(end.message(), None);
     drop(link);
@@ -104,7 +104,7 @@ fn messages_and_the_end_arrive() {
     let (link, end) = connect_pair(&mut server, &path, None);
     drop(end);
     assert!(!link.is_alive());
-    assert!(link.reset().is_err());
+    assert!(link.reset(7).is_err());
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Evidence {
     pub stop_ns: Option<u64>,
     /// When the last drive had come to rest, ns.
     pub standstill_ns: u64,
+    /// Since when no drive followed setpoints any more, ns.
+    pub off_ns: u64,
     /// The log up to then.
     pub frames: std::rc::Rc<Frames>,
 }
@@ -27,14 +29,15 @@ pub fn measure(machine: &Machine, fault_ns: u64) -> Evidence {
     let drives = machine.robot.axes.len();
     // Drives report at SYNC, and whoever sent it may be the one that was lost.
     let _asking = machine.ask_the_drives();
-    let (frames, standstill_ns) = machine.frames_until("every drive to stand, off", |frames| {
-        let at = frames.standstill_ns(fault_ns, drives)?;
-        frames.all_off(fault_ns, drives).then_some(at)
-    });
+    let (frames, (standstill_ns, off_ns)) =
+        machine.frames_until("every drive to stand, off", |frames| {
+            let at = frames.standstill_ns(fault_ns, drives)?;
+            Some((at, frames.off_ns(fault_ns, drives)?))
+        });
     let first = frames.stops(fault_ns).next().map(|line| (line.sender.clone(), line.pid));
     let stop_ns = frames.stopped_on_every_bus(fault_ns, machine.robot.buses.len());
     let frames = std::rc::Rc::new(frames);
-    Evidence { fault_ns, first_stop: first, stop_ns, standstill_ns, frames }
+    Evidence { fault_ns, first_stop: first, stop_ns, standstill_ns, off_ns, frames }
 }
 
 impl Evidence {
@@ -55,13 +58,15 @@ impl Evidence {
         HEAD.call_once(|| {
             let _ = writeln!(
                 out,
-                "\n{:<44} {:<18} {:>12} {:>14}  profile",
-                "fault", "first stop from", "stop, ms", "standstill, ms"
+                "\n{:<40} {:<16} {:>9} {:>15} {:>14}  profile",
+                "fault", "first stop from", "stop, ms", "drives off, ms", "standstill, ms"
             );
         });
         let sender = self.first_stop.as_ref().map_or("the drives", |(sender, _)| sender);
         let stop = self.stop_ms().map_or("-".to_owned(), |ms| format!("{ms:.2}"));
         let rest = self.standstill_ms();
-        let _ = writeln!(out, "{fault:<44} {sender:<18} {stop:>12} {rest:>14.2}  {profile}");
+        let off = self.off_ns.saturating_sub(self.fault_ns) as f64 / 1e6;
+        let _ =
+            writeln!(out, "{fault:<40} {sender:<16} {stop:>9} {off:>15.2} {rest:>14.2}  {profile}");
     }
 }

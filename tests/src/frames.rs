@@ -136,11 +136,22 @@ impl Frames {
 
     /// Whether each drive's last report since `from_ns` says that it does not follow setpoints.
     pub fn all_off(&self, from_ns: u64, drives: usize) -> bool {
-        let mut last = BTreeMap::new();
+        self.off_ns(from_ns, drives).is_some()
+    }
+
+    /// Since when every drive's reports say that it does not follow setpoints, ns: the last drive.
+    pub fn off_ns(&self, from_ns: u64, drives: usize) -> Option<u64> {
+        let mut since: BTreeMap<u32, Option<u64>> = BTreeMap::new();
         for report in self.reports(from_ns) {
-            last.insert(report.node, report.statusword);
+            let off = since.entry(report.node).or_insert(None);
+            *off = match (report.statusword & 0x6f == 0x27, *off) {
+                (true, _) => None,
+                (false, None) => Some(report.wire_ns),
+                (false, known) => known,
+            };
         }
-        last.len() == drives && last.values().all(|word| word & 0x6f != 0x27)
+        let every: Option<Vec<u64>> = since.values().copied().collect();
+        every.filter(|every| every.len() == drives)?.into_iter().max()
     }
 
     /// Drives that announced the loss of the host's heartbeat (EMCY 8130h, CiA 301) since then.
@@ -165,17 +176,5 @@ impl Frames {
                 && line.id & 0x780 == 0x200
                 && line.bytes().first().is_some_and(|low| low & 0x0f == 0x0f)
         })
-    }
-
-    /// Largest step of any drive's position between two reports since `from_ns`, counts.
-    pub fn largest_step(&self, from_ns: u64) -> i32 {
-        let mut last: BTreeMap<u32, i32> = BTreeMap::new();
-        let mut largest = 0;
-        for report in self.reports(from_ns) {
-            if let Some(before) = last.insert(report.node, report.counts) {
-                largest = largest.max((report.counts - before).abs());
-            }
-        }
-        largest
     }
 }

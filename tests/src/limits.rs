@@ -9,6 +9,8 @@ use crate::machine::Machine;
 /// What an axis may be measured past a position limit, rad: its encoder and its controller, no
 /// more. Setpoints get none.
 const POSITION_TOLERANCE_RAD: f64 = 0.005;
+/// What the first setpoint after arming may differ from the measured pose, rad: rounding to counts.
+const RESUME_TOLERANCE_RAD: f64 = 0.0005;
 /// The part by which the measured speed over [`WINDOW_NS`] may pass its limit: the drive's
 /// controller swings over, and the host's hold-ups bunch setpoints on the wire.
 const SPEED_TOLERANCE: f64 = 0.05;
@@ -68,6 +70,29 @@ fn speed(way: &[At]) -> f64 {
 fn step(runs: &[Vec<At>]) -> f64 {
     let pairs = runs.iter().flat_map(|run| run.windows(2));
     pairs.map(|pair| (pair[1].rad - pair[0].rad).abs()).fold(0.0, f64::max)
+}
+
+/// Fails the test unless each axis' first setpoint since `from_ns` was where it was measured last,
+/// and no later one a jump.
+pub fn resumed_without_a_jump(machine: &Machine, frames: &Frames, from_ns: u64) {
+    let period_s = machine.robot.budgets.period_ns as f64 * 1e-9;
+    for axis in &machine.robot.axes {
+        let (name, measured) = (&axis.name, measured(axis, frames));
+        let told = told(axis, frames).into_iter().flatten();
+        let told: Vec<At> = told.filter(|at| at.wire_ns >= from_ns).collect();
+        let first = told.first().unwrap_or_else(|| panic!("{name} was told nothing"));
+        let before = measured.iter().rfind(|at| at.wire_ns < first.wire_ns);
+        let before = before.unwrap_or_else(|| panic!("{name} was not measured before"));
+        let off = (first.rad - before.rad).abs();
+        assert!(
+            off <= RESUME_TOLERANCE_RAD,
+            "{name}: the first setpoint is {off} rad off its pose"
+        );
+        let longest =
+            axis.limits.velocity_max_rad_s * period_s + 1.0 / axis.drive.counts_per_rad.abs();
+        let step = step(&[told]);
+        assert!(step <= longest * 1.000_001, "{name}: a setpoint {step} rad from the one before");
+    }
 }
 
 /// Fails the test if an axis was ever told to leave its limits, or did.

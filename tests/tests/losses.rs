@@ -6,6 +6,7 @@
 
 use mechos_operator::{AxisStatus, Command as Ask, Fault};
 use mechos_tests::evidence::{Evidence, measure};
+use mechos_tests::limits::resumed_without_a_jump;
 use mechos_tests::machine::{Machine, Options};
 use mechos_tests::now_ns;
 use nix::sys::signal::Signal;
@@ -17,13 +18,17 @@ const HOST_MS: f64 = 150.0;
 fn report(machine: &Machine, name: &str, fault_ns: u64) -> Evidence {
     let evidence = measure(machine, fault_ns);
     evidence.print(name, machine.robot.profile.name());
+    inside_the_hazard_budget(name, machine, &evidence);
+    evidence
+}
+
+fn inside_the_hazard_budget(name: &str, machine: &Machine, evidence: &Evidence) {
     let hazard_ms = machine.robot.budgets.hazard_ns as f64 / 1e6;
     let rest_ms = evidence.standstill_ms();
     assert!(
         rest_ms < hazard_ms + HOST_MS,
         "{name}: standstill after {rest_ms} ms, the hazard budget is {hazard_ms} ms"
     );
-    evidence
 }
 
 fn sent_by(evidence: &Evidence, senders: &[&str]) {
@@ -53,28 +58,13 @@ fn nothing_moves_until_reset_and_armed(machine: &Machine) {
     machine.wait("the reset to be taken", |_| machine.ask(Ask::Reset).is_ok());
     let resumed_ns = now_ns();
     machine.arm();
-    let drives = machine.robot.axes.len();
     let after = machine.wait("motion", |status| {
         let moved =
             |(a, b): (&AxisStatus, &AxisStatus)| (a.position_rad - b.position_rad).abs() > 0.02;
         status.axes.iter().zip(&before.axes).any(moved)
     });
     assert_eq!(after.mode, "armed");
-    let frames = machine.frames();
-    let reports = frames.reports(resumed_ns);
-    assert!(reports.len() > drives, "the drives report");
-    let step_max = machine
-        .robot
-        .axes
-        .iter()
-        .map(|axis| {
-            // Reports come at every SYNC; a late one may stand for several ticks.
-            let ticks = 20.0 / machine.robot.budgets.period_ns as f64 * 1e6;
-            axis.limits.velocity_max_rad_s * ticks * 1e-3 * axis.drive.counts_per_rad
-        })
-        .fold(0.0, f64::max);
-    let step = f64::from(frames.largest_step(resumed_ns));
-    assert!(step <= step_max, "a jump of {step} counts after the reset, {step_max} are allowed");
+    resumed_without_a_jump(machine, &machine.frames(), resumed_ns);
 }
 
 #[test]
@@ -291,7 +281,10 @@ fn everything_terminated() {
         first_stop: first,
         stop_ns: frames.stopped_on_every_bus(fault_ns, machine.robot.buses.len()),
         standstill_ns: rest,
+        off_ns: frames.off_ns(fault_ns, drives).expect("every drive is off"),
         frames: frames.into(),
     };
+    assert!(evidence.stop_ns.is_some(), "no stop frame on every bus");
+    inside_the_hazard_budget("SIGTERM of everything", &machine, &evidence);
     evidence.print("SIGTERM of everything", machine.robot.profile.name());
 }

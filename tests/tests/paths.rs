@@ -63,6 +63,8 @@ fn rt_and_guardian_killed_together_with_every_path_on() {
     let fault_ns = machine.signal(&machine.rt, Signal::SIGKILL);
     let evidence = measure(&machine, fault_ns);
     evidence.print("rt and guardian killed together", machine.robot.profile.name());
+    let announced = evidence.frames.heartbeat_losses(fault_ns);
+    assert_eq!(announced, machine.robot.axes.len(), "each drive's own watchdog expired");
 }
 
 #[test]

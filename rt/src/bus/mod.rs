@@ -63,6 +63,9 @@ impl BusThread {
                 // thread awake for ever, at a priority above the control thread's.
                 let _ = self.ends.bell.read();
             }
+            if let Some(beat) = self.shared.bus_beat_ns.get(self.bus) {
+                beat.store(clock::now_ns(), Ordering::Release);
+            }
             self.shared.inject.act(Target::Bus(self.bus), clock::now_ns);
             let heard = self.listen();
             let order = self.newest_order();
@@ -118,18 +121,32 @@ impl BusThread {
     }
 
     fn execute(&mut self, order: &Order, outbox: &mut Outbox) {
-        let guards = Guards { fenced: self.fences.is_up(), latched: self.shared.latch.is_set() };
+        // The control thread is ahead: the ring was full, and what it said since is lost. The next
+        // order says it again.
+        let ahead = self.shared.ticks.control.load(Ordering::Acquire);
+        if order.tick.saturating_add(1) < ahead {
+            return;
+        }
+        let fenced = self.fences.is_up();
+        let latched = self.shared.latch.is_set();
+        let guards = Guards { fenced, latched };
         let stop = self.logic.execute(order, clock::now_ns(), guards, outbox);
         let mut sent = true;
-        for frame in stop.iter().chain(outbox.iter()) {
+        for (index, frame) in stop.iter().chain(outbox.iter()).enumerate() {
             // Again before every frame: this process may have been stopped in between.
-            let now_ns = clock::now_ns();
-            if self.fences.is_up() || !self.logic.is_fresh(order, now_ns) {
+            let is_stop = stop.is_some() && index == 0;
+            if self.fences.is_up() || (!is_stop && !latched && self.shared.latch.is_set()) {
+                break;
+            }
+            if !self.logic.is_fresh(order, clock::now_ns()) {
                 break;
             }
             sent &= self.send(frame);
         }
         let sent_ns = clock::now_ns();
+        if !fenced && !self.logic.is_fresh(order, sent_ns) {
+            return self.note_expiry(order);
+        }
         // A full ring means a housekeeping thread that is behind; the histogram misses a sample.
         let _ = self.ends.sends.push(sent_ns.saturating_sub(order.nominal_ns));
         // A frame that found no room leaves the tick open: the deadline thread sees it stand.
@@ -139,6 +156,16 @@ impl BusThread {
         let end_ns = order.nominal_ns.saturating_add(self.period_ns);
         if sent && order.computed_ns <= end_ns && sent_ns > end_ns {
             self.count_late_send();
+        }
+    }
+
+    /// An order was held past its deadline: what it had left was not sent. The tick stays open; the
+    /// deadline thread finds it, unless it was held up itself.
+    fn note_expiry(&self, order: &Order) {
+        self.count_late_send();
+        if order.energised {
+            let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);
+            self.shared.latch.raise(Cause::DeadlineBus, bus);
         }
     }
 

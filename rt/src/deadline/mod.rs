@@ -22,6 +22,8 @@ use logic::{Deadlines, Late};
 
 /// How often a stop is repeated while the drives count as powered, ns.
 const REPEAT_NS: u64 = 5_000_000;
+/// Frames taken from a socket in one turn.
+const RECEIVE_MAX: usize = 64;
 /// Shortest sleep between two looks, ns.
 const LOOK_MIN_NS: u64 = 20_000;
 /// How often an unproved socket sends its proof, ns.
@@ -97,6 +99,8 @@ impl DeadlineThread {
                 self.stop(late, now_ns);
                 now_ns + REPEAT_NS
             }
+            // Passed already, with nothing to be done about it: no need to look at once.
+            None if late.is_some() => now_ns + REPEAT_NS,
             None => deadlines.next_ns(control, buses()),
         }
     }
@@ -126,10 +130,11 @@ impl DeadlineThread {
         }
     }
 
-    /// Takes what came in: only this socket's own echo passes its filter.
+    /// Takes what came in, so much at the most: a flood must not keep this thread from its look.
     fn listen(&mut self) {
         for (port, proved) in self.ports.iter_mut().zip(&mut self.proved) {
-            while let Ok(Some(received)) = port.receive() {
+            for _ in 0..RECEIVE_MAX {
+                let Ok(Some(received)) = port.receive() else { break };
                 *proved |= received.echo && received.frame == self.stop;
             }
             *proved &= port.is_open();

@@ -87,7 +87,7 @@ impl Page for RtPage {
 
     fn news(&mut self) -> Option<News> {
         match self.end.message()? {
-            RtMessage::Reset => Some(News::Reset),
+            RtMessage::Reset(since_ns) => Some(News::Reset { since_ns }),
             RtMessage::Goodbye => Some(News::Goodbye),
             RtMessage::HungUp => Some(News::HungUp),
             RtMessage::Unknown => None,

@@ -27,7 +27,10 @@ pub struct Beat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// An operator's reset that mechos-rt took.
-    Reset,
+    Reset {
+        /// When the fence that it answers was latched, ns; a newer one stays up.
+        since_ns: u64,
+    },
     /// mechos-rt ends in order.
     Goodbye,
     /// The socket was closed without a word: the process has ended, or gave up.
@@ -120,8 +123,12 @@ impl GuardianLogic {
     pub fn step(&mut self, seen: &Observed) -> Decision {
         let mut decision = Decision::default();
         self.take_beat(seen);
-        if seen.news == Some(News::Reset) && self.is_fresh(seen.now_ns) {
-            decision.dropped = self.fence.take().is_some();
+        if let (Some(News::Reset { since_ns }), Some(fence)) = (seen.news, self.fence)
+            && fence.t_ns == since_ns
+            && self.is_fresh(seen.now_ns)
+        {
+            self.fence = None;
+            decision.dropped = true;
         }
         if seen.terminate {
             self.leaving_since_ns.get_or_insert(seen.now_ns);
@@ -130,6 +137,10 @@ impl GuardianLogic {
             let fence = Fence { cause, t_ns: seen.now_ns };
             self.fence = Some(fence);
             decision.raised = Some(fence);
+        } else if let (true, Some(fence), true) = (seen.estop, &mut self.fence, self.acts) {
+            // The first cause stays; a reset that was given before does not answer this one.
+            fence.t_ns = seen.now_ns;
+            decision.raised = Some(*fence);
         }
         if matches!(seen.news, Some(News::Goodbye | News::HungUp)) {
             self.rt = Rt::Absent;

@@ -22,6 +22,9 @@ fn watching(energised: bool) -> GuardianLogic {
     logic
 }
 
+/// Answers the fence that these tests latch at their start.
+const RESET: News = News::Reset { since_ns: START };
+
 #[test]
 fn a_beating_daemon_is_left_alone() {
     let mut logic = watching(true);
@@ -105,7 +108,6 @@ fn the_first_cause_stays_over_reconnects_and_time() {
         let lost = Observed {
             beat: beat(round, now - 50 * MS, true),
             news: Some(News::HungUp),
-            estop: true,
             ..calm(now)
         };
         assert_eq!(logic.step(&lost).raised, None);
@@ -118,17 +120,29 @@ fn the_first_cause_stays_over_reconnects_and_time() {
 fn only_a_reset_from_a_living_daemon_drops_the_fence() {
     let mut logic = GuardianLogic::new(BUDGET, true);
     logic.step(&Observed { estop: true, ..calm(START) });
-    let stale = Observed {
-        beat: beat(1, START - 100 * MS, false),
-        news: Some(News::Reset),
-        ..calm(START + MS)
-    };
+    let stale =
+        Observed { beat: beat(1, START - 100 * MS, false), news: Some(RESET), ..calm(START + MS) };
     assert!(logic.step(&stale).fenced);
     let now = START + 2 * MS;
-    let fresh = Observed { beat: beat(2, now, false), news: Some(News::Reset), ..calm(now) };
+    let fresh = Observed { beat: beat(2, now, false), news: Some(RESET), ..calm(now) };
     let decision = logic.step(&fresh);
     assert!(decision.dropped && !decision.fenced);
     assert_eq!(logic.fence(), None);
+}
+
+#[test]
+fn a_reset_does_not_answer_an_emergency_stop_that_came_after_it() {
+    let mut logic = watching(false);
+    logic.step(&Observed { beat: beat(1, START, false), estop: true, ..calm(START) });
+    let now = START + MS;
+    let again = Observed { beat: beat(2, now, false), estop: true, ..calm(now) };
+    let renewed = logic.step(&again).raised;
+    assert_eq!(renewed, Some(Fence { cause: Cause::OperatorEstop, t_ns: now }));
+    let late = Observed { beat: beat(3, now, false), news: Some(RESET), ..calm(now) };
+    assert!(logic.step(&late).fenced, "it answers the fence of START");
+    let answer = Some(News::Reset { since_ns: now });
+    let meant = Observed { beat: beat(4, now, false), news: answer, ..calm(now) };
+    assert!(logic.step(&meant).dropped);
 }
 
 #[test]
@@ -136,8 +150,7 @@ fn an_emergency_stop_in_the_turn_of_a_reset_wins() {
     let mut logic = watching(false);
     logic.step(&Observed { beat: beat(1, START, false), estop: true, ..calm(START) });
     let now = START + MS;
-    let both =
-        Observed { beat: beat(2, now, false), news: Some(News::Reset), estop: true, ..calm(now) };
+    let both = Observed { beat: beat(2, now, false), news: Some(RESET), estop: true, ..calm(now) };
     let decision = logic.step(&both);
     assert_eq!(decision.raised, Some(Fence { cause: Cause::OperatorEstop, t_ns: now }));
     assert!(decision.fenced);
@@ -220,7 +233,7 @@ fn a_daemon_that_does_not_end_is_stopped_and_left() {
 #[test]
 fn the_promises_hold_in_every_combination() {
     let bools = [false, true];
-    let newses = [None, Some(News::Reset), Some(News::Goodbye), Some(News::HungUp)];
+    let newses = [None, Some(RESET), Some(News::Goodbye), Some(News::HungUp)];
     let ages = [0, BUDGET, BUDGET + 1, 1000 * MS];
     let mut cases = 0;
     for acts in bools {
@@ -270,16 +283,18 @@ fn check(acts: bool, was_fenced: bool, before: Option<bool>, age: u64, seen: Obs
     let energised = seen.beat.is_some_and(|beat| beat.energised);
     let fresh = connected && age <= BUDGET;
     let gone = matches!(seen.news, Some(News::HungUp | News::Goodbye));
-    let reset = seen.news == Some(News::Reset) && fresh;
+    let reset = seen.news == Some(RESET) && fresh;
     let loss = seen.estop || (energised && (gone || !fresh));
     let stands = old.is_some() && !reset;
 
     assert_eq!(decision.dropped, old.is_some() && reset, "{case}");
-    assert_eq!(decision.raised.is_some(), acts && loss && !stands, "{case}");
+    assert_eq!(decision.raised.is_some(), acts && (seen.estop || (loss && !stands)), "{case}");
     assert_eq!(decision.fenced, acts && (stands || loss), "{case}");
     assert_eq!(decision.fenced, logic.fence().is_some(), "{case}");
     if stands {
-        assert_eq!(logic.fence(), old, "{case}");
+        let cause = old.map(|fence| fence.cause);
+        assert_eq!(logic.fence().map(|fence| fence.cause), cause, "{case}");
+        assert_eq!(logic.fence() == old, !seen.estop, "{case}");
     }
     if decision.may_prove {
         assert!(fresh && !energised && !gone && !decision.fenced, "{case}");

@@ -238,7 +238,7 @@ impl<P: Page> Watcher<P> {
         let note = match seen.news {
             Some(News::Goodbye) => Note::Goodbye,
             Some(News::HungUp) => Note::HungUp,
-            Some(News::Reset) | None => return,
+            Some(News::Reset { .. }) | None => return,
         };
         self.note(note);
         if let Some(page) = self.page.take() {

@@ -208,7 +208,8 @@ fn a_fence_is_put_on_every_later_page_until_a_reset() {
     scene.connect(false);
     scene.run_beating(2, false);
     assert_eq!(scene.shared.events().first().unwrap(), "fence Some(RtLost)");
-    scene.shared.world().news.push_back(News::Reset);
+    let since_ns = scene.words.fence().unwrap().t_ns;
+    scene.shared.world().news.push_back(News::Reset { since_ns });
     scene.run_beating(1, false);
     assert_eq!(scene.shared.events().first().unwrap(), "fence None");
     assert_eq!(scene.words.fence(), None);

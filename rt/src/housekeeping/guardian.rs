@@ -16,6 +16,8 @@ use crate::shared::Shared;
 
 /// How long a handshake may take. Housekeeping does nothing else meanwhile.
 const HANDSHAKE_MAX: Duration = Duration::from_millis(500);
+/// How often an operator's reset is handed on while the fence is up, ns.
+const RESET_NS: u64 = 20_000_000;
 /// How often a lost guardian is looked for, ns.
 const RETRY_NS: u64 = 250_000_000;
 
@@ -29,6 +31,7 @@ pub struct GuardianKeeper {
     link: Option<GuardianLink>,
     generation: u32,
     next_try_ns: u64,
+    next_reset_ns: u64,
 }
 
 impl GuardianKeeper {
@@ -40,8 +43,18 @@ impl GuardianKeeper {
         (to_control, back): (Producer<HeartbeatWriter>, Consumer<HeartbeatWriter>),
     ) -> Self {
         let path = runtime.join(GUARDIAN_PAGE_SOCKET);
-        let (link, generation, next_try_ns) = (None, 0, 0);
-        Self { path, shared, fences, to_control, back, link, generation, next_try_ns }
+        let (link, generation, next_try_ns, next_reset_ns) = (None, 0, 0, 0);
+        Self {
+            path,
+            shared,
+            fences,
+            to_control,
+            back,
+            link,
+            generation,
+            next_try_ns,
+            next_reset_ns,
+        }
     }
 
     /// The descriptors to poll.
@@ -88,15 +101,22 @@ impl GuardianKeeper {
             self.next_try_ns = now_ns.saturating_add(RETRY_NS);
             self.meet();
         }
+        self.ask_reset(now_ns);
         self.link.as_ref().map(|link| link.pid)
     }
 
-    /// Hands on an operator's reset.
-    pub fn ask_reset(&self) {
-        if let Some(link) = &self.link
-            && let Err(error) = link.reset()
+    /// Hands on an operator's reset, again and again until the fence that it answers is down.
+    fn ask_reset(&mut self, now_ns: u64) {
+        let answered_ns = self.shared.fence_answered_ns.load(Ordering::Acquire);
+        let due = now_ns >= self.next_reset_ns;
+        if let (Some(link), true) = (&self.link, due)
+            && answered_ns != 0
+            && self.fences.since_ns() == Some(answered_ns)
         {
-            warn!("the guardian takes no reset: {error}");
+            self.next_reset_ns = now_ns.saturating_add(RESET_NS);
+            if let Err(error) = link.reset(answered_ns) {
+                warn!("the guardian takes no reset: {error}");
+            }
         }
     }
 

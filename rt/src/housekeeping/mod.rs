@@ -40,6 +40,8 @@ const SAMPLES_PER_TURN_MAX: usize = 65_536;
 const HUNG_NS: u64 = 3_000_000_000;
 /// How often the threads' grants are read back, ns.
 const LEDGER_NS: u64 = 500_000_000;
+/// A hang that is still seen after this long is one, ns.
+const HUNG_SURE_NS: u64 = 200_000_000;
 /// An orderly end that takes longer than this is ended without the kernel's word, ns.
 const END_MAX_NS: u64 = 6_000_000_000;
 
@@ -59,6 +61,8 @@ pub struct Housekeeping {
     ending_since_ns: Option<u64>,
     period_ns: u64,
     ledger: Ledger,
+    hung_since_ns: Option<u64>,
+    panics: u32,
 }
 
 /// The ledger: what the kernel really granted each thread, read back now and then.
@@ -142,6 +146,8 @@ impl Housekeeping {
             ending_since_ns: None,
             period_ns,
             ledger: Ledger { demanded, next_ns: 0 },
+            hung_since_ns: None,
+            panics: 0,
         })
     }
 
@@ -164,6 +170,14 @@ impl Housekeeping {
             self.book.pids.cognition = self.link.turn(now_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
             self.ledger.check(&self.shared, now_ns);
+            let panics = self.shared.panics.load(Ordering::Acquire);
+            if panics != self.panics {
+                self.panics = panics;
+                error!(
+                    panics,
+                    "a real-time thread panicked and was caught; the drives were halted"
+                );
+            }
             if !self.shared.armed.load(Ordering::Acquire) {
                 self.registry.tend(now_ns);
             }
@@ -217,9 +231,6 @@ impl Housekeeping {
         for mode in &errands.modes {
             self.desk.mode_changed(*mode);
         }
-        if errands.reset {
-            self.guardian.ask_reset();
-        }
     }
 
     /// A real-time thread that hangs for good: its stop was sent by the others; the process ends
@@ -233,14 +244,23 @@ impl Housekeeping {
             self.shared.ticks.control.load(Ordering::Acquire).saturating_mul(self.period_ns);
         let control_ns = start_ns.saturating_add(completed);
         let deadline_ns = self.shared.deadline_beat_ns.load(Ordering::Acquire);
-        let oldest_ns = control_ns.min(deadline_ns);
-        let hung = now_ns.saturating_sub(oldest_ns) > HUNG_NS;
-        if hung {
-            let thread = if control_ns <= deadline_ns { "control" } else { "deadline" };
-            error!(thread, "a real-time thread hangs; ending, to be started again as Halted");
-            self.registry.halt_all();
+        let buses = self.shared.bus_beat_ns.iter().take(self.ends.sends.len());
+        let beats = buses.map(|beat| beat.load(Ordering::Acquire)).filter(|beat| *beat != 0);
+        let bus_ns = beats.min().unwrap_or(now_ns);
+        let beats = [("control", control_ns), ("deadline", deadline_ns), ("bus", bus_ns)];
+        let hung = |(_, beat_ns): &(&str, u64)| now_ns.saturating_sub(*beat_ns) > HUNG_NS;
+        let Some((thread, _)) = beats.into_iter().find(hung) else {
+            self.hung_since_ns = None;
+            return false;
+        };
+        // This whole process may have been stopped and gone on just now: once is no finding.
+        let since_ns = *self.hung_since_ns.get_or_insert(now_ns);
+        if now_ns.saturating_sub(since_ns) < HUNG_SURE_NS {
+            return false;
         }
-        hung
+        error!(thread, "a real-time thread hangs; ending, to be started again as Halted");
+        self.registry.halt_all();
+        true
     }
 
     fn ended(&mut self, now_ns: u64) -> bool {

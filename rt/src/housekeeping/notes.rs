@@ -20,8 +20,6 @@ pub struct Errands {
     pub answers: Vec<OperatorAnswer>,
     /// Modes entered.
     pub modes: Vec<Mode>,
-    /// An operator's reset was taken: the guardian is to lower its fence.
-    pub reset: bool,
 }
 
 /// Takes what has been left, in each thread's order.
@@ -49,7 +47,6 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
                 t_ns,
                 "an operator's reset was taken: latches, fence and drive faults are cleared"
             );
-            errands.reset = true;
         }
         Note::Missed { t_ns, tick, miss, cause, skipped, late_ns } => {
             book.miss(cause);
@@ -63,9 +60,6 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
                 cause,
                 detail, deadline_ns, sent_ns, after_ns, "stop sent by the deadline thread"
             );
-        }
-        Note::Panic { t_ns, thread } => {
-            error!(t_ns, thread, "a real-time thread panicked; the drives were stopped");
         }
         Note::BusOpened { bus } => info!(bus, "bus open"),
         Note::BusLost { bus, t_ns } => error!(bus, t_ns, "bus lost"),

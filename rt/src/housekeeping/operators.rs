@@ -88,7 +88,11 @@ impl Desk {
             Command::Arm => OperatorAction::Arm,
             Command::Disarm => OperatorAction::Disarm,
             Command::Stop => OperatorAction::Stop,
-            Command::Estop => OperatorAction::Estop,
+            Command::Estop => {
+                // Ahead of every command that waits for its tick.
+                shared.latch.raise(Cause::OperatorEstop, 0);
+                OperatorAction::Estop
+            }
             Command::Reset => OperatorAction::Reset,
             Command::Home => OperatorAction::Home,
             Command::Resume => OperatorAction::Resume,

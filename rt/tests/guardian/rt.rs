@@ -94,7 +94,7 @@ impl TestRt {
         while self.says.beats.load(Ordering::SeqCst) < beats + 20 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.link.reset().unwrap();
+        self.link.reset(self.link.fence.since_ns()).unwrap();
     }
 
     pub fn goodbye(self) {

@@ -14,8 +14,8 @@ use crate::socket::{self, Heard, Peer, is_readable};
 /// What mechos-rt says to the guardian after the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RtMessage {
-    /// An operator's reset was taken.
-    Reset,
+    /// An operator's reset was taken; it answers the fence latched at this time, ns.
+    Reset(u64),
     /// An orderly end.
     Goodbye,
     /// Something else: of no meaning.
@@ -112,7 +112,7 @@ impl GuardianEnd {
     /// The next message of mechos-rt; never waits. One system call, two when nothing came.
     pub fn message(&mut self) -> Option<RtMessage> {
         match socket::receive(&self.socket) {
-            Heard::Message(Ok(Message::Reset)) => Some(RtMessage::Reset),
+            Heard::Message(Ok(Message::Reset(since_ns))) => Some(RtMessage::Reset(since_ns)),
             Heard::Message(Ok(Message::Goodbye)) => Some(RtMessage::Goodbye),
             Heard::Message(_) => Some(RtMessage::Unknown),
             Heard::Closed => Some(RtMessage::HungUp),

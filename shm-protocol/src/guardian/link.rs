@@ -93,8 +93,8 @@ impl GuardianLink {
     ///
     /// # Errors
     /// [`LinkError`] when the guardian takes no message.
-    pub fn reset(&self) -> Result<(), LinkError> {
-        send(&self.socket, Message::Reset, &[])
+    pub fn reset(&self, since_ns: u64) -> Result<(), LinkError> {
+        send(&self.socket, Message::Reset(since_ns), &[])
     }
 
     /// Announces an orderly end.
