@@ -213,7 +213,8 @@ pub struct ThreadStatus {
 /// What the host grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostStatus {
-    /// Everything that was asked for in real time was granted.
+    /// The host grants SCHED_FIFO, as tried at the start; what each thread really has stands in
+    /// [`RtStatus::threads`].
     pub realtime: bool,
     /// What was not, each with the command that mends it.
     pub warnings: Vec<String>,
