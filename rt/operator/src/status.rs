@@ -25,6 +25,12 @@ pub struct Status {
     pub period_ns: u64,
     /// Ticks run.
     pub ticks: u64,
+    /// Timing samples that the percentiles lack: housekeeping was behind.
+    #[serde(default)]
+    pub samples_lost: u64,
+    /// The control thread's notes that the log lacks: housekeeping was behind.
+    #[serde(default)]
+    pub notes_lost: u64,
     /// Ticks skipped; `elapsed / period == ticks + skipped`.
     pub skipped: u64,
     /// Misses against the period, by kind.
@@ -183,6 +189,9 @@ pub struct BusStatus {
     pub load_percent: f64,
     /// `error-active`, `error-warning`, `error-passive`, `bus-off` or `down`.
     pub state: String,
+    /// Frames that the bus did not take from its thread.
+    #[serde(default)]
+    pub send_failures: u64,
 }
 
 /// The daemon's threads.

@@ -173,19 +173,25 @@ pub(crate) fn gate(table: &Gate, cognition: &CognitionSpec) -> Result<GateConfig
     })
 }
 
-/// The reactions, each as the file says.
-pub(crate) fn reactions(table: &ReactionsTable) -> Reactions {
+/// The reactions, each as the file says. A missed deadline is answered by the deadline thread with
+/// the drives' fastest stop before the kernel hears of it: a softer word would not be kept.
+pub(crate) fn reactions(table: &ReactionsTable) -> Result<Reactions, Objection> {
+    let deadline_missed = *table.deadline_missed.get_ref();
+    if deadline_missed != ReactionWord::Halt {
+        let allowed = "`halt`: the deadline thread has sent the drives' fastest stop by then";
+        return Err(Objection::at(table.deadline_missed.span(), "a softer reaction", allowed));
+    }
     let reaction = |word| match word {
         ReactionWord::Halt => Reaction::Halt,
         ReactionWord::Stop => Reaction::Stop,
         ReactionWord::Hold => Reaction::Hold,
     };
-    Reactions {
+    Ok(Reactions {
         cognition_lost: reaction(table.cognition_lost),
-        deadline_missed: reaction(table.deadline_missed),
+        deadline_missed: reaction(deadline_missed),
         process_lost: reaction(table.process_lost),
         feedback_stale: reaction(table.feedback_stale),
         drive_fault: reaction(table.drive_fault),
         limit_passed: reaction(table.limit_passed),
-    }
+    })
 }

@@ -103,7 +103,7 @@ pub(crate) const REACTION_KEYS: [&str; 6] = [
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReactionsTable {
     pub cognition_lost: ReactionWord,
-    pub deadline_missed: ReactionWord,
+    pub deadline_missed: Spanned<ReactionWord>,
     pub process_lost: ReactionWord,
     pub feedback_stale: ReactionWord,
     pub drive_fault: ReactionWord,

@@ -119,7 +119,7 @@ fn check(file: &File, hash: u32) -> Result<Robot, Objection> {
         threads: threads::threads(&file.threads)?,
         gate: configs::gate(&file.gate, &cognition)?,
         cognition,
-        reactions: configs::reactions(&file.reactions),
+        reactions: configs::reactions(&file.reactions)?,
         stop_cob_id,
         sync_cob_id,
         host_node,

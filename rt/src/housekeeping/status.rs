@@ -173,6 +173,8 @@ impl StatusBook {
         status.t_ns = snapshot.t_ns;
         status.ticks = snapshot.ticks;
         status.skipped = snapshot.skipped;
+        status.samples_lost = snapshot.samples_lost;
+        status.notes_lost = snapshot.notes_lost;
         let late_send = shared.late_sends.iter().map(crate::shared::count).sum();
         status.misses = Misses {
             late_wake: snapshot.late_wake,
@@ -211,6 +213,7 @@ impl StatusBook {
             name: name.clone(),
             load_percent: *load,
             state: kebab(&shared.bus_state(index)),
+            send_failures: shared.send_failures.get(index).map_or(0, crate::shared::count),
         };
         self.buses.iter().enumerate().map(status).collect()
     }

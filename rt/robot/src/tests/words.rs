@@ -102,6 +102,15 @@ fn an_axis_that_does_not_say_what_follows_its_halt() {
 }
 
 #[test]
+fn a_missed_deadline_answered_by_less_than_a_halt() {
+    for word in ["stop", "hold"] {
+        let by = format!("deadline_missed = \"{word}\"");
+        let refusal = wrong("deadline_missed = \"halt\"", &by, "reactions.deadline_missed");
+        assert!(refusal.allowed.starts_with("`halt`"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_reaction_that_is_none() {
     let refusal =
         wrong("process_lost = \"halt\"", "process_lost = \"ignore\"", "reactions.process_lost");
