@@ -11,6 +11,7 @@ use arrayvec::ArrayVec;
 use hal::drive::{DriveCommand, DriveFeedback, DriveGoal};
 use mechos_kernel::io::{AxisFeedback, AxisState, Goal, OperatorCommand};
 use mechos_kernel::{Config, Inputs, Kernel, Mode, Outputs};
+use mechos_robot::Wake;
 use nix::sys::eventfd::EventFd;
 use rtrb::{Consumer, Producer};
 use shm_protocol::records::{AXES_MAX, Cause};
@@ -74,6 +75,8 @@ pub struct ControlThread {
     pub fault_resets: u32,
     /// Latest permitted end of a tick's outputs after its nominal start, ns.
     pub deadline_ns: u64,
+    /// How it waits for the next tick.
+    pub wake: Wake,
 }
 
 impl ControlThread {
@@ -81,8 +84,7 @@ impl ControlThread {
     pub fn run(&mut self) {
         let mut schedule = self.begin_schedule();
         while !self.shared.leave.load(Ordering::Relaxed) {
-            clock::sleep_until(schedule.next_ns());
-            let woken_ns = clock::now_ns();
+            let woken_ns = self.wait_until(schedule.next_ns());
             let tick = schedule.begin(woken_ns);
             let began = (counters_of_current(), clock::thread_ns());
             self.shared.inject.act(Target::Control, clock::now_ns);
@@ -97,6 +99,17 @@ impl ControlThread {
             self.ring();
             self.tick_off(&tick, computed_ns);
             self.publish(&schedule, miss, before);
+        }
+    }
+
+    /// Waits as the robot file has it; returns the time right after.
+    fn wait_until(&self, start_ns: u64) -> u64 {
+        match self.wake {
+            Wake::Spin { margin_ns } => clock::spin_until(start_ns, margin_ns),
+            Wake::Sleep => {
+                clock::sleep_until(start_ns);
+                clock::now_ns()
+            }
         }
     }
 

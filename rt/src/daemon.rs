@@ -268,7 +268,10 @@ impl Common<'_> {
             stop: hal::network::stop_frame(self.robot.stop_cob_id),
             period_ns: budgets.period_ns,
             deadline_ns: budgets.deadline_ns,
-            beat_ns: budgets.watcher_beat_ns / 4,
+            // Once a period suffices, as long as that is well within what its own watchers allow.
+            beat_ns: (budgets.watcher_beat_ns / 4)
+                .max(budgets.period_ns)
+                .min(budgets.watcher_beat_ns * 2 / 3),
             stops: !self.args.stops_disabled().deadline,
             notes,
             stopped_ns: 0,
@@ -303,6 +306,7 @@ impl Common<'_> {
             publisher: Publisher::new(ends.samples, ends.snapshots, axis_count),
             notes: ends.notes,
             fault_resets: 0,
+            wake: self.robot.threads.wake,
             config,
         }
     }

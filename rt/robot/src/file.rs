@@ -50,6 +50,16 @@ pub(crate) struct ThreadsTable {
     pub housekeeping_cpu: Whole,
     #[serde(default)]
     pub shared_cpu: bool,
+    pub wake: Option<Spanned<WakeWord>>,
+    pub spin_margin_us: Option<Whole>,
+}
+
+/// How the control thread waits for its next tick.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WakeWord {
+    Sleep,
+    Spin,
 }
 
 #[derive(Deserialize)]

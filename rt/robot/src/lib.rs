@@ -35,5 +35,5 @@ pub use load::LOAD_MAX_PERCENT;
 pub use robot::Robot;
 pub use spec::{
     AfterHalt, AxisSpec, BusKind, BusLoad, BusSpec, CognitionSpec, DriveSpec, SimSpec, ThreadSpec,
-    Threads,
+    Threads, Wake,
 };

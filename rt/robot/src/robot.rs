@@ -116,7 +116,7 @@ fn check(file: &File, hash: u32) -> Result<Robot, Objection> {
         standstill_rad_s: rules::number("standstill_rad_s", &file.standstill_rad_s)?,
         buses,
         axes,
-        threads: threads::threads(&file.threads)?,
+        threads: threads::threads(&file.threads, 1_000_000_000 / u64::from(rate_hz))?,
         gate: configs::gate(&file.gate, &cognition)?,
         cognition,
         reactions: configs::reactions(&file.reactions)?,

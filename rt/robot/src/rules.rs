@@ -30,6 +30,7 @@ const RULES: &[Rule] = &[
     rule("priority", 1.0, 98.0, ""),
     rule("cpu", 0.0, 1023.0, ""),
     rule("housekeeping_cpu", 0.0, 1023.0, ""),
+    rule("spin_margin_us", 1.0, 10_000.0, "us"),
     rule("uid", 0.0, U32_MAX, ""),
     rule("agents", 0.0, 63.0, "for each agent in the list"),
     rule("intents_per_second_max", 1.0, 10_000.0, "1/s"),
@@ -80,6 +81,7 @@ const WORDS: &[(&str, &str)] = &[
     ("buses", "at least one table [[buses]]"),
     ("axes", "1 to 32 tables [[axes]]"),
     ("shared_cpu", "true or false"),
+    ("wake", "`sleep`, or `spin` with spin_margin_us"),
 ];
 
 const REACTIONS: &str = "`halt` (fastest stop, power off), `stop` (controlled stop, power off) or \

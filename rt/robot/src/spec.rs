@@ -119,6 +119,22 @@ pub struct Threads {
     /// The file accepts watchers and watched on one CPU: an endless loop in a watcher is then seen
     /// by the drives' watchdogs only.
     pub shared_cpu: bool,
+    /// How the control thread waits for its next tick.
+    pub wake: Wake,
+}
+
+/// How the control thread waits for its next tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wake {
+    /// Asleep until the tick's start: the kernel's wake-up delay is part of every tick.
+    #[default]
+    Sleep,
+    /// Asleep until the margin before the tick's start, then watching the clock: the delay of the
+    /// wake-up is hidden in the margin, for that share of the CPU.
+    Spin {
+        /// How long before the start the sleep ends, ns; longer than the host's wake-up delays.
+        margin_ns: u64,
+    },
 }
 
 /// One thread.

@@ -3,12 +3,12 @@
 use toml::Spanned;
 
 use crate::error::Objection;
-use crate::file;
+use crate::file::{self, WakeWord};
 use crate::rules::whole;
-use crate::spec::{ThreadSpec, Threads};
+use crate::spec::{ThreadSpec, Threads, Wake};
 
-/// Checks priorities and CPUs.
-pub(crate) fn threads(table: &file::ThreadsTable) -> Result<Threads, Objection> {
+/// Checks priorities, CPUs and the wake-up, for ticks of `period_ns`.
+pub(crate) fn threads(table: &file::ThreadsTable, period_ns: u64) -> Result<Threads, Objection> {
     let threads = Threads {
         control: thread(&table.control)?,
         bus: thread(&table.bus)?,
@@ -16,6 +16,7 @@ pub(crate) fn threads(table: &file::ThreadsTable) -> Result<Threads, Objection> 
         guardian: thread(&table.guardian)?,
         housekeeping_cpu: whole("housekeeping_cpu", &table.housekeeping_cpu)?,
         shared_cpu: table.shared_cpu,
+        wake: wake(table, period_ns)?,
     };
     order(table, &threads)?;
     separate(table, &threads)?;
@@ -25,6 +26,34 @@ pub(crate) fn threads(table: &file::ThreadsTable) -> Result<Threads, Objection> 
 fn thread(table: &file::Thread) -> Result<ThreadSpec, Objection> {
     let priority = whole("priority", &table.priority)?;
     Ok(ThreadSpec { priority, cpu: whole("cpu", &table.cpu)? })
+}
+
+/// The margin is written out: it must be longer than this very host's wake-up delays, which only its
+/// owner has measured.
+fn wake(table: &file::ThreadsTable, period_ns: u64) -> Result<Wake, Objection> {
+    let spins = table.wake.as_ref().filter(|word| *word.get_ref() == WakeWord::Spin);
+    match (spins, &table.spin_margin_us) {
+        (None, None) => Ok(Wake::Sleep),
+        (None, Some(margin)) => {
+            let found = "a margin without wake = \"spin\"";
+            Err(Objection::at(margin.span(), found, "wake = \"spin\" beside it, or no margin"))
+        }
+        (Some(word), None) => {
+            let mend =
+                "Measure the host's longest wake-up with `mechos latency`; twice that is a start.";
+            Err(Objection::at(word.span(), "no spin_margin_us", "spin_margin_us beside it")
+                .mend(mend))
+        }
+        (Some(_), Some(raw)) => {
+            let margin_ns = whole::<u64>("spin_margin_us", raw)?.saturating_mul(1000);
+            if margin_ns > period_ns / 2 {
+                let allowed = format!("at most half a period, {} us", period_ns / 2000);
+                let found = format!("{} us", margin_ns / 1000);
+                return Err(Objection::at(raw.span(), found, allowed));
+            }
+            Ok(Wake::Spin { margin_ns })
+        }
+    }
 }
 
 /// A watcher must be able to interrupt what it watches.

@@ -32,10 +32,29 @@ impl Deadlines {
             .saturating_add(self.deadline_ns)
     }
 
-    /// The earliest deadline that is still open. `control` and `buses` are the first ticks not yet
-    /// completed by each. Real time.
-    pub fn next_ns(&self, control: u64, buses: impl Iterator<Item = u64>) -> u64 {
-        self.of(buses.fold(control, u64::min))
+    /// When to look again after a look at `now_ns` that found nobody late: a quarter of a period
+    /// ahead of the earliest deadline that is still open, and at that deadline if it is open then
+    /// too. `control` and `buses` are the first ticks not yet completed by each. Real time.
+    ///
+    /// Under `strict` a tick's deadline is the next tick's start. A look exactly there would wake
+    /// this thread beside the control thread, on the same timer interrupt, every period, for ticks
+    /// that were over long before.
+    pub fn next_look_ns(&self, now_ns: u64, control: u64, buses: impl Iterator<Item = u64>) -> u64 {
+        let deadline_ns = self.of(buses.fold(control, u64::min));
+        let ahead_ns = deadline_ns.saturating_sub(self.period_ns / 4);
+        if now_ns < ahead_ns { ahead_ns } else { deadline_ns }
+    }
+
+    /// The next time after `now_ns` at which the control thread is not about to wake: three quarters
+    /// into a period. Real time.
+    pub fn quiet_ns(&self, now_ns: u64) -> u64 {
+        let period_ns = self.period_ns.max(1);
+        let first_ns = self.start_ns.saturating_add(period_ns / 4 * 3);
+        let passed = now_ns.saturating_sub(first_ns) / period_ns;
+        if now_ns < first_ns {
+            return first_ns;
+        }
+        first_ns.saturating_add((passed + 1).saturating_mul(period_ns))
     }
 
     /// Judges the board at `now_ns`. The control thread is named first: a bus thread has nothing
@@ -89,6 +108,23 @@ mod tests {
     fn a_skipped_tick_is_no_miss_while_its_deadline_is_open() {
         let relaxed = Deadlines { deadline_ns: 5_000, ..STRICT };
         assert_eq!(relaxed.judge(3_000, 10, [9, 10].into_iter()), None);
-        assert_eq!(relaxed.next_ns(10, [9, 10].into_iter()), 1_000 + 900 + 5_000);
+        assert_eq!(relaxed.next_look_ns(3_000, 10, [9, 10].into_iter()), 1_000 + 900 + 5_000 - 25);
+    }
+
+    #[test]
+    fn a_tick_that_is_over_early_wakes_nobody_at_its_deadline() {
+        // Tick 0's deadline, 1,100, is tick 1's start.
+        let look = |now, control| STRICT.next_look_ns(now, control, [control].into_iter());
+        assert_eq!(look(1_010, 0), 1_075, "first ahead of the deadline");
+        assert_eq!(look(1_075, 1), 1_175, "over: on to the next one");
+        assert_eq!(look(1_075, 0), 1_100, "still open: at the deadline");
+    }
+
+    #[test]
+    fn quiet_times_keep_away_from_the_ticks() {
+        assert_eq!(STRICT.quiet_ns(0), 1_075);
+        assert_eq!(STRICT.quiet_ns(1_074), 1_075);
+        assert_eq!(STRICT.quiet_ns(1_075), 1_175);
+        assert_eq!(STRICT.quiet_ns(5_000), 5_075);
     }
 }

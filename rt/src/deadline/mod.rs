@@ -79,12 +79,12 @@ impl DeadlineThread {
                 port.tend(now_ns);
             }
         }
-        if start_ns == 0 || !energised {
-            self.prove(now_ns);
-            return now_ns + self.beat_ns;
-        }
         let deadlines =
             Deadlines { start_ns, period_ns: self.period_ns, deadline_ns: self.deadline_ns };
+        if start_ns == 0 || !energised {
+            self.prove(now_ns);
+            return deadlines.quiet_ns(now_ns.saturating_add(self.beat_ns / 2));
+        }
         // Acquire pairs with the Release with which each thread ticks off: a tick counts as
         // completed only when its frames were handed over.
         let control = self.shared.ticks.control.load(Ordering::Acquire);
@@ -101,7 +101,7 @@ impl DeadlineThread {
             }
             // Passed already, with nothing to be done about it: no need to look at once.
             None if late.is_some() => now_ns + REPEAT_NS,
-            None => deadlines.next_ns(control, buses()),
+            None => deadlines.next_look_ns(now_ns, control, buses()),
         }
     }
 

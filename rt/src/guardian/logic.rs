@@ -217,6 +217,15 @@ impl GuardianLogic {
         }
     }
 
+    /// When the newest beat of mechos-rt was written, ns; `None` before the first.
+    #[must_use]
+    pub fn beat_ns(&self) -> Option<u64> {
+        match self.rt {
+            Rt::Present { beat, .. } if beat.count > 0 => Some(beat.t_ns),
+            _ => None,
+        }
+    }
+
     fn take_beat(&mut self, seen: &Observed) {
         self.rt = match (self.rt, seen.beat) {
             (_, None) => Rt::Absent,

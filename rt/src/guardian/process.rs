@@ -148,10 +148,8 @@ fn build(
     let (retired_in, retired) = RingBuffer::new(HANDED_MAX);
     let (notes_in, notes) = RingBuffer::new(NOTES_MAX);
     let budgets = &robot.budgets;
-    let periods = Periods {
-        turn_ns: (budgets.guardian_ns / 4).min(TURN_MAX_NS),
-        sync_ns: budgets.feedback_age_ns / 2,
-    };
+    let periods =
+        Periods { turn_ns: turn_ns(budgets.period_ns), sync_ns: budgets.feedback_age_ns / 2 };
     let nodes =
         |bus| robot.axes_of_bus(bus).filter_map(|axis| robot.axes.get(axis)).map(|axis| axis.node);
     let stop_buses = (0..robot.buses.len())
@@ -175,6 +173,16 @@ fn build(
         page_with_watcher: false,
     };
     (watcher, attendant)
+}
+
+/// Between two turns: about a millisecond, in step with the daemon's periods, so that the turns stay
+/// where they are between its beats. A beat that runs out has a turn of its own.
+fn turn_ns(period_ns: u64) -> u64 {
+    let period_ns = period_ns.max(1);
+    match TURN_MAX_NS / period_ns {
+        0 => period_ns / period_ns.div_ceil(TURN_MAX_NS),
+        whole => whole * period_ns,
+    }
 }
 
 fn places(robot: &Robot, runtime: &Path) -> Vec<BusPlace> {

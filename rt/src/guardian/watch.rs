@@ -48,7 +48,8 @@ pub struct Rings<P> {
 /// Time budgets of the watcher, ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Periods {
-    /// Between two turns while mechos-rt is connected.
+    /// Between two turns while mechos-rt is connected: a whole number of its periods, or a whole
+    /// part of one.
     pub turn_ns: u64,
     /// Between two SYNCs in a fenced daemon's place: half of what its feedback may age.
     pub sync_ns: u64,
@@ -103,12 +104,23 @@ impl<P: Page> Watcher<P> {
         if decision.leave { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// When the next turn is due, given that the last one began at `now_ns`.
+    /// When the next turn is due, given that the last one began at `now_ns`: halfway between two
+    /// beats, so that it neither meets a beat being written nor, on a host with one CPU, wakes up
+    /// beside the control thread.
     #[must_use]
     pub fn next_turn_ns(&self, now_ns: u64) -> u64 {
-        let connected = self.page.is_some();
-        let wait_ns = if connected { self.periods.turn_ns } else { IDLE_NS };
-        let regular = now_ns.saturating_add(wait_ns);
+        let turn_ns = self.periods.turn_ns.max(1);
+        let regular = match (&self.page, self.logic.beat_ns()) {
+            (None, _) => now_ns.saturating_add(IDLE_NS),
+            (Some(_), None) => now_ns.saturating_add(turn_ns),
+            (Some(_), Some(beat_ns)) => {
+                let middle_ns = beat_ns.saturating_add(turn_ns / 2);
+                // Beats jitter: a turn that has just been is not made again.
+                let earliest_ns = now_ns.saturating_add(turn_ns / 2);
+                let turns = earliest_ns.saturating_sub(middle_ns).div_ceil(turn_ns);
+                middle_ns.saturating_add(turns.saturating_mul(turn_ns))
+            }
+        };
         // A beat that runs out between two turns is not given the rest of the turn.
         self.logic.expiry_ns().filter(|expiry| *expiry > now_ns).map_or(regular, |e| e.min(regular))
     }

@@ -275,11 +275,22 @@ fn switched_off_it_beats_and_sends_no_stop() {
 }
 
 #[test]
+fn turns_come_halfway_between_two_beats_however_they_began() {
+    let mut scene = Scene::new(true);
+    scene.run_beating(5, true);
+    let beat = scene.now_ns - MS;
+    for began in [beat + 1, beat + MS / 4, beat + MS - 1] {
+        let next = scene.watcher.next_turn_ns(began);
+        assert_eq!((next - beat) % MS, MS / 2, "a turn at {began}");
+        assert!(next >= began + MS / 2 && next <= began + 3 * MS / 2, "a turn at {began}");
+    }
+}
+
+#[test]
 fn the_next_turn_is_no_later_than_the_beats_expiry() {
     let mut scene = Scene::new(true);
     scene.run_beating(5, true);
     let now = scene.now_ns;
-    assert_eq!(scene.watcher.next_turn_ns(now), now + MS);
     // The last beat was written one turn before `now`.
     let close = now - MS + BUDGET;
     assert_eq!(scene.watcher.next_turn_ns(close), close + 1);

@@ -77,6 +77,20 @@ pub fn sleep_until(deadline_ns: u64) {
     }
 }
 
+/// Sleeps until `margin_ns` before `deadline_ns`, then watches the clock until it is there: what the
+/// kernel takes to wake the thread falls into the margin. Returns the first reading that is not
+/// before the deadline. Real time.
+pub fn spin_until(deadline_ns: u64, margin_ns: u64) -> u64 {
+    sleep_until(deadline_ns.saturating_sub(margin_ns));
+    loop {
+        let now_ns = now_ns();
+        if now_ns >= deadline_ns {
+            return now_ns;
+        }
+        std::hint::spin_loop();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +110,15 @@ mod tests {
         let deadline = now_ns() + 3_000_000;
         sleep_until(deadline);
         assert!(now_ns() >= deadline);
+    }
+
+    #[test]
+    fn a_spinning_sleep_ends_no_earlier_than_asked_however_long_its_margin() {
+        for margin_ns in [0, 100_000, u64::MAX] {
+            let deadline = now_ns() + 300_000;
+            assert!(spin_until(deadline, margin_ns) >= deadline);
+        }
+        assert!(spin_until(0, 1_000) > 0);
     }
 
     #[test]

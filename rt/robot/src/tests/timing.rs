@@ -1,7 +1,7 @@
 //! Refused for when things happen: profiles, nesting of the budgets, threads.
 
 use super::{ARM6, arm6_with, line_of, refused, wrong};
-use crate::Robot;
+use crate::{Robot, Wake};
 
 #[test]
 fn relaxed_on_a_real_bus() {
@@ -93,6 +93,20 @@ fn watchers_on_the_cpu_of_what_they_watch() {
     assert_eq!(refused(&one).key, "threads.deadline.cpu");
     let accepted = one.replacen("housekeeping_cpu", "shared_cpu = true\nhousekeeping_cpu", 1);
     assert!(Robot::parse(&accepted, "f").is_ok_and(|robot| robot.threads.shared_cpu));
+}
+
+#[test]
+fn a_spinning_wake_up_has_a_margin_within_half_a_period() {
+    let with = |words: &str| arm6_with("housekeeping_cpu", &format!("{words}\nhousekeeping_cpu"));
+    let wake = |words: &str| Robot::parse(&with(words), "f").unwrap().threads.wake;
+    assert_eq!(wake("wake = \"sleep\""), Wake::Sleep);
+    let spin = wake("wake = \"spin\"\nspin_margin_us = 60");
+    assert_eq!(spin, Wake::Spin { margin_ns: 60_000 });
+    assert_eq!(refused(&with("wake = \"spin\"")).key, "threads.wake");
+    assert_eq!(refused(&with("spin_margin_us = 60")).key, "threads.spin_margin_us");
+    let long = refused(&with("wake = \"spin\"\nspin_margin_us = 501"));
+    assert_eq!(long.allowed, "at most half a period, 500 us");
+    refused(&with("wake = \"spin\"\nspin_margin_us = 0"));
 }
 
 #[test]
