@@ -2,6 +2,7 @@
 //!
 //! The operator's socket arms one word; the target thread takes it at its next turn.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::shared::BUSES_MAX;
@@ -26,11 +27,49 @@ pub enum Injection {
     Panic,
     /// Never return.
     Loop,
+    /// Allocate and free, as no real-time thread may after arming.
+    Allocate,
+    /// Make a system call that is not on the thread's list.
+    Call,
 }
 
 const THREADS: usize = 2 + BUSES_MAX;
-const PANIC: u64 = u64::MAX;
-const LOOP: u64 = u64::MAX - 1;
+/// An armed word is the kind in its upper eight bits, from 1, and the kind's value below.
+const KIND_SHIFT: u32 = 56;
+const VALUE_MAX: u64 = (1 << KIND_SHIFT) - 1;
+
+const STALL: u64 = 1;
+const PANIC: u64 = 2;
+const LOOP: u64 = 3;
+const ALLOCATE: u64 = 4;
+const CALL: u64 = 5;
+
+impl Injection {
+    /// As one word that is never 0.
+    fn word(self) -> u64 {
+        let (kind, value) = match self {
+            Injection::Stall(ns) => (STALL, ns),
+            Injection::Panic => (PANIC, 0),
+            Injection::Loop => (LOOP, 0),
+            Injection::Allocate => (ALLOCATE, 0),
+            Injection::Call => (CALL, 0),
+        };
+        kind << KIND_SHIFT | value.min(VALUE_MAX)
+    }
+
+    /// Of an armed word; none for 0.
+    fn of_word(word: u64) -> Option<Self> {
+        let value = word & VALUE_MAX;
+        match word >> KIND_SHIFT {
+            STALL => Some(Injection::Stall(value)),
+            PANIC => Some(Injection::Panic),
+            LOOP => Some(Injection::Loop),
+            ALLOCATE => Some(Injection::Allocate),
+            CALL => Some(Injection::Call),
+            _ => None,
+        }
+    }
+}
 
 /// One word a thread; 0: nothing.
 #[derive(Debug, Default)]
@@ -52,12 +91,8 @@ impl Target {
 impl Injections {
     /// Arms an injection; false when the thread does not exist.
     pub fn arm(&self, target: Target, injection: Injection) -> bool {
-        let word = match injection {
-            Injection::Stall(ns) => ns.clamp(1, LOOP - 1),
-            Injection::Panic => PANIC,
-            Injection::Loop => LOOP,
-        };
-        self.words.get(target.number()).map(|slot| slot.store(word, Ordering::Release)).is_some()
+        let slot = self.words.get(target.number());
+        slot.map(|slot| slot.store(injection.word(), Ordering::Release)).is_some()
     }
 
     /// Carries out what was armed for `target`, if anything. Real time but for what it injects.
@@ -66,17 +101,21 @@ impl Injections {
         if slot.load(Ordering::Relaxed) == 0 {
             return;
         }
-        match slot.swap(0, Ordering::Acquire) {
-            0 => {}
-            PANIC => deliberate_panic(),
-            LOOP => loop {
+        match Injection::of_word(slot.swap(0, Ordering::Acquire)) {
+            None => {}
+            Some(Injection::Panic) => deliberate_panic(),
+            Some(Injection::Loop) => loop {
                 std::hint::spin_loop();
             },
-            ns => {
+            Some(Injection::Stall(ns)) => {
                 let until = now_ns().saturating_add(ns);
                 while now_ns() < until {
                     std::hint::spin_loop();
                 }
+            }
+            Some(Injection::Allocate) => drop(black_box(Box::new(0_u64))),
+            Some(Injection::Call) => {
+                black_box(nix::unistd::getppid());
             }
         }
     }
@@ -107,6 +146,25 @@ mod tests {
         injections.act(Target::Control, no_time);
         assert!(std::panic::catch_unwind(|| injections.act(Target::Bus(1), no_time)).is_err());
         injections.act(Target::Bus(1), no_time);
+    }
+
+    #[test]
+    fn every_injection_survives_its_word() {
+        for injection in [
+            Injection::Stall(0),
+            Injection::Stall(VALUE_MAX),
+            Injection::Panic,
+            Injection::Loop,
+            Injection::Allocate,
+            Injection::Call,
+        ] {
+            assert_eq!(Injection::of_word(injection.word()), Some(injection));
+        }
+        assert_eq!(Injection::of_word(0), None);
+        assert_eq!(
+            Injection::of_word(Injection::Stall(u64::MAX).word()),
+            Some(Injection::Stall(VALUE_MAX))
+        );
     }
 
     #[test]

@@ -199,6 +199,10 @@ pub enum FaultKind {
         /// Its name, as `mechos status` shows it.
         thread: String,
     },
+    /// The control thread allocates, as none may after arming.
+    Allocate,
+    /// The control thread makes a system call that is not on its list.
+    Call,
     /// SIGKILL to a process.
     Kill {
         /// Which one.

@@ -74,6 +74,8 @@ fn route(kind: &FaultKind) -> Route {
         FaultKind::Loop { thread } => {
             Route::Operator(thread_owner(&thread), Fault::Loop { thread })
         }
+        FaultKind::Allocate => Route::Operator(OPERATOR_SOCKET, Fault::Allocate),
+        FaultKind::Call => Route::Operator(OPERATOR_SOCKET, Fault::Call),
         FaultKind::Kill { process } => Route::Signal(process.into(), Signal::SIGKILL),
         FaultKind::Stop { process } => Route::Signal(process.into(), Signal::SIGSTOP),
         FaultKind::Cont { process } => Route::Signal(process.into(), Signal::SIGCONT),

@@ -60,6 +60,10 @@ pub enum Fault {
         /// Its name, as `status` shows it under `rt.threads`.
         thread: String,
     },
+    /// The control thread allocates and frees.
+    Allocate,
+    /// The control thread makes a system call that is not on its list (getppid).
+    Call,
 }
 
 #[cfg(test)]

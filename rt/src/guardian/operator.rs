@@ -133,7 +133,8 @@ impl Desk {
         let (injection, thread) = match fault {
             Fault::Panic { thread } => (Injection::Panic, thread),
             Fault::Loop { thread } => (Injection::Loop, thread),
-            Fault::StallControl { .. } => {
+            // Everything else is the control thread's.
+            _ => {
                 let text = "the control thread is mechos-rt's; ask at operator.sock";
                 return Reply::refused(id, RefusalCode::NotHere, text);
             }

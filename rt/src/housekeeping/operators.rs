@@ -123,6 +123,8 @@ impl Desk {
             }
             Fault::Panic { thread } => (self.target(thread), Injection::Panic),
             Fault::Loop { thread } => (self.target(thread), Injection::Loop),
+            Fault::Allocate => (Some(Target::Control), Injection::Allocate),
+            Fault::Call => (Some(Target::Control), Injection::Call),
         };
         match target {
             Some(target) if shared.inject.arm(target, injection) => Reply::done(id),
