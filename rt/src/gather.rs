@@ -222,6 +222,7 @@ impl Watchers {
             deadline_beat_age_ns: age(&shared.deadline_beat_ns),
             housekeeping_beat_age_ns: age(&shared.housekeeping_beat_ns),
             suspended_ns: self.suspended_ns,
+            real_time_lost: shared.real_time_missing.load(Ordering::Acquire),
         }
     }
 

@@ -14,6 +14,11 @@
     )
 )]
 
+/// The library's own tests count too.
+#[cfg(test)]
+#[global_allocator]
+static HEAP: host::allocator::Counting = host::allocator::Counting;
+
 pub mod args;
 pub mod bus;
 pub mod control;

@@ -73,6 +73,8 @@ pub struct Reactions {
     pub drive_fault: Reaction,
     /// A limit passed, a following error, a setpoint that is not stoppable.
     pub limit_passed: Reaction,
+    /// A real-time thread no longer has the policy, priority, CPU or locked memory asked for it.
+    pub real_time_lost: Reaction,
 }
 
 /// What the gate does with excess values; the default of every one is to refuse.

@@ -61,6 +61,7 @@ fn processes(config: &Config, inputs: &Inputs, cognition_lost: bool, worst: &mut
     worst.note(guardian, Cause::GuardianLost, 0, lost);
     worst.note(deadline, Cause::DeadlineThreadLost, 0, lost);
     worst.note(housekeeping, Cause::HousekeepingLost, 0, lost);
+    worst.note(health.real_time_lost, Cause::RealTimeLost, 0, reactions.real_time_lost);
     worst.note(cognition_lost, Cause::CognitionLost, 0, reactions.cognition_lost);
 }
 

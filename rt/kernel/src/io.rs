@@ -201,6 +201,8 @@ pub struct Health {
     pub housekeeping_beat_age_ns: u64,
     /// CLOCK_BOOTTIME minus CLOCK_MONOTONIC, ns; a change means a suspend.
     pub suspended_ns: u64,
+    /// A real-time thread lacks what was asked for it, and that is not accepted.
+    pub real_time_lost: bool,
 }
 
 /// Everything one tick sees.

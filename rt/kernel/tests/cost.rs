@@ -53,6 +53,7 @@ fn config(axes: usize) -> Config {
             feedback_stale: halt,
             drive_fault: halt,
             limit_passed: halt,
+            real_time_lost: halt,
         },
         standstill_rad_s: 0.01,
         reacts: true,

@@ -83,6 +83,7 @@ fn config() -> Config {
             feedback_stale: halt,
             drive_fault: halt,
             limit_passed: halt,
+            real_time_lost: halt,
         },
         standstill_rad_s: 0.01,
         reacts: true,

@@ -193,5 +193,6 @@ pub(crate) fn reactions(table: &ReactionsTable) -> Result<Reactions, Objection> 
         feedback_stale: reaction(table.feedback_stale),
         drive_fault: reaction(table.drive_fault),
         limit_passed: reaction(table.limit_passed),
+        real_time_lost: reaction(table.real_time_lost),
     })
 }

@@ -99,13 +99,14 @@ pub(crate) struct ExcessTable {
 }
 
 /// The keys of `[reactions]`.
-pub(crate) const REACTION_KEYS: [&str; 6] = [
+pub(crate) const REACTION_KEYS: [&str; 7] = [
     "cognition_lost",
     "deadline_missed",
     "process_lost",
     "feedback_stale",
     "drive_fault",
     "limit_passed",
+    "real_time_lost",
 ];
 
 /// No reaction has a default: who writes the file decides.
@@ -118,6 +119,7 @@ pub(crate) struct ReactionsTable {
     pub feedback_stale: ReactionWord,
     pub drive_fault: ReactionWord,
     pub limit_passed: ReactionWord,
+    pub real_time_lost: ReactionWord,
 }
 
 #[derive(Deserialize)]

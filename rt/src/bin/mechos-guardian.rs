@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mechos_rt::args::StopPath;
 use mechos_rt::guardian::{Options, run};
+use mechos_rt::host::allocator::Counting;
 use tracing_subscriber::EnvFilter;
 
 /// The MechOS guardian: watches mechos-rt and stops every drive when it is lost.
@@ -32,6 +33,10 @@ struct Args {
     #[arg(long, value_name = "PATH")]
     disable_stop: Vec<StopPath>,
 }
+
+/// Counts what real-time threads ask of the heap while the machine is armed.
+#[global_allocator]
+static HEAP: Counting = Counting;
 
 fn main() -> ExitCode {
     let args = Args::parse();

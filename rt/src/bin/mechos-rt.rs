@@ -14,6 +14,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mechos_rt::args::Args;
+use mechos_rt::host::allocator::Counting;
+
+/// Counts what real-time threads ask of the heap while the machine is armed.
+#[global_allocator]
+static HEAP: Counting = Counting;
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -7,6 +7,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 use super::memory;
+use super::slots::{self, Slot, SlotCounters};
 use super::threads::ThreadPlan;
 
 /// One thread as the kernel has it now.
@@ -28,6 +29,10 @@ pub struct ThreadGrant {
     pub tid: i32,
     /// Page faults and switches so far.
     pub counters: ThreadCounters,
+    /// What it did that it may not do after arming.
+    pub slot: SlotCounters,
+    /// It runs under its list of system calls.
+    pub filtered: bool,
     /// What was asked.
     pub asked: ThreadPlan,
 }
@@ -69,41 +74,57 @@ pub(super) struct Cpus {
 const FIFO: &str = "SCHED_FIFO";
 const ENDED: &str = "ended";
 
-static THREADS: Mutex<Vec<(ThreadPlan, Pid)>> = Mutex::new(Vec::new());
+/// A listed thread.
+#[derive(Clone)]
+struct Listed {
+    plan: ThreadPlan,
+    tid: Pid,
+    slot: &'static Slot,
+}
+
+static THREADS: Mutex<Vec<Listed>> = Mutex::new(Vec::new());
 
 /// Keeps a thread listed; belongs to that thread.
 #[derive(Debug)]
 pub struct Registration {
-    tid: Pid,
+    slot: &'static Slot,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // The kernel may give the number to another thread, so that it must not stay.
-        lock().retain(|(_, tid)| *tid != self.tid);
+        // No lock: a real-time thread may not wait for one, at its end either.
+        self.slot.end();
     }
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Vec<(ThreadPlan, Pid)>> {
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+/// The living threads. The kernel may give an ended one's number to another thread, so that it must
+/// not stay.
+fn living() -> std::sync::MutexGuard<'static, Vec<Listed>> {
+    let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    threads.retain(|listed| !listed.slot.has_ended());
+    threads
 }
 
-/// Lists a thread.
+/// Lists the calling thread; a real-time one counts in its slot from here on.
 pub(super) fn register(plan: ThreadPlan, tid: Pid) -> Registration {
-    lock().push((plan, tid));
-    Registration { tid }
+    let slot = Slot::leak();
+    if plan.priority.is_some() {
+        slots::own(slot);
+    }
+    living().push(Listed { plan, tid, slot });
+    Registration { slot }
 }
 
 /// Every listed thread that lives, in the order of their start, as the kernel has it now. Reads
 /// /proc: not for a real-time thread.
 #[must_use]
 pub fn grants() -> Vec<ThreadGrant> {
-    let threads = lock().clone();
+    let threads = living().clone();
     let locked = memory::is_all_locked();
-    threads.into_iter().map(|(plan, tid)| read_back(plan, tid, locked)).collect()
+    threads.into_iter().map(|listed| read_back(listed, locked)).collect()
 }
 
-fn read_back(asked: ThreadPlan, tid: Pid, locked: bool) -> ThreadGrant {
+fn read_back(Listed { plan: asked, tid, slot }: Listed, locked: bool) -> ThreadGrant {
     let (policy, priority) = scheduling_of(tid);
     let cpus = cpus_of(tid);
     ThreadGrant {
@@ -115,6 +136,8 @@ fn read_back(asked: ThreadPlan, tid: Pid, locked: bool) -> ThreadGrant {
         locked,
         tid: tid.as_raw(),
         counters: counters_of(tid).unwrap_or_default(),
+        slot: slot.counters(),
+        filtered: slot.is_filtered(),
         asked,
     }
 }

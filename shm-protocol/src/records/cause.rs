@@ -55,11 +55,14 @@ pub enum Cause {
     HousekeepingLost = 23,
     /// Measured motion where none was commanded; detail: axis.
     UnexpectedMotion = 24,
+    /// A real-time thread no longer has what was asked for it: policy, priority, CPU or locked
+    /// memory.
+    RealTimeLost = 25,
 }
 
 impl Cause {
     /// Every cause, in the order of its number.
-    pub const ALL: [Cause; 25] = [
+    pub const ALL: [Cause; 26] = [
         Cause::None,
         Cause::OperatorStop,
         Cause::OperatorEstop,
@@ -85,6 +88,7 @@ impl Cause {
         Cause::Terminated,
         Cause::HousekeepingLost,
         Cause::UnexpectedMotion,
+        Cause::RealTimeLost,
     ];
 
     /// The cause of a number; none when this version does not know it.

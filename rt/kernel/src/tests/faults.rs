@@ -10,10 +10,11 @@ use crate::mode::Mode;
 
 type Break = fn(&mut Machine);
 
-const FAULTS: [(Cause, u32, Break); 12] = [
+const FAULTS: [(Cause, u32, Break); 13] = [
     (Cause::GuardianLost, 0, |m| m.inputs.health.guardian_beat_age_ns = u64::MAX),
     (Cause::DeadlineThreadLost, 0, |m| m.inputs.health.deadline_beat_age_ns = u64::MAX),
     (Cause::HousekeepingLost, 0, |m| m.inputs.health.housekeeping_beat_age_ns = u64::MAX),
+    (Cause::RealTimeLost, 0, |m| m.inputs.health.real_time_lost = true),
     (Cause::CognitionLost, 0, |m| m.inputs.link.heartbeat_age_ns = 250_000_001),
     (Cause::CognitionLost, 0, |m| m.inputs.link.connected = false),
     (Cause::FeedbackStale, 1, |m| m.inputs.axes[1].age_ns = 60_000_001),
@@ -33,6 +34,7 @@ fn reacting(reaction: Reaction) -> Config {
         feedback_stale: reaction,
         drive_fault: reaction,
         limit_passed: reaction,
+        real_time_lost: reaction,
     };
     Config { reactions, ..config(2) }
 }

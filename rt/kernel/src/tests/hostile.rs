@@ -102,15 +102,17 @@ fn moment() -> impl Strategy<Value = Moment> {
         },
     );
     let latched = prop::option::weighted(0.3, Just((Cause::BusFault, 1)));
-    let health =
-        (latched, time(), time(), time(), time()).prop_map(|(latched, g, d, h, s)| Health {
+    let health = (latched, time(), time(), time(), time(), any::<bool>()).prop_map(
+        |(latched, g, d, h, s, real_time_lost)| Health {
             latched,
             interlocks: 0,
             guardian_beat_age_ns: g,
             deadline_beat_age_ns: d,
             housekeeping_beat_age_ns: h,
             suspended_ns: s,
-        });
+            real_time_lost,
+        },
+    );
     (
         prop::option::weighted(0.1, prop::collection::vec(axis(), 0..4)),
         prop::collection::vec(claim(), 0..=4),
