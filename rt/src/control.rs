@@ -20,6 +20,7 @@ use crate::fence::Fences;
 use crate::gather::{LinkDesk, Watchers};
 use crate::host::clock;
 use crate::host::grants::{ThreadCounters, counters_of_current};
+use crate::host::slots;
 use crate::inject::Target;
 use crate::miss_cause::cause_of;
 use crate::note::{Note, Notes};
@@ -182,6 +183,7 @@ impl ControlThread {
         self.shared.energised.store(self.outputs.energised, Ordering::Release);
         let idle = matches!(self.outputs.mode, Mode::Disarmed | Mode::Halted { .. });
         self.shared.armed.store(!idle, Ordering::Release);
+        slots::set_armed(!idle);
         let halt = self.outputs.axes.iter().any(|axis| axis.goal == Goal::Halt);
         for bus in &mut self.buses {
             let mut commands = ArrayVec::new();

@@ -20,11 +20,13 @@ use crate::deadline::DeadlineThread;
 use crate::fence::Fences;
 use crate::gather::{LinkDesk, Watchers};
 use crate::guarded::{guarded, keep_panics_quiet};
+use crate::host::confine::{ThreadKind, confine};
 use crate::host::threads::{ThreadPlan, spawn};
 use crate::host::{self, HostError};
 use crate::housekeeping::Housekeeping;
 use crate::housekeeping::status::StatusBook;
 use crate::inject::Target;
+use crate::ledger::Ledger;
 use crate::note::Notes;
 use crate::operator_server::BindError;
 use crate::port::Port;
@@ -133,9 +135,8 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let mut housekeeping = Housekeeping::new(
         &robot,
         &args.runtime,
-        StatusBook::new(&robot, args.stops_disabled(), host, same_user)?,
+        StatusBook::new(&robot, args.stops_disabled(), host, same_user, Ledger::new(demanded))?,
         cognition_uid,
-        demanded,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,
     )?;
@@ -328,17 +329,20 @@ fn start(
     let mut threads = Vec::new();
     let (words, halt) = both();
     threads.push(spawn(plan("deadline".to_owned(), robot.threads.deadline), move || {
+        confine(ThreadKind::Deadline);
         guarded(Target::Deadline, &words, &halt, || deadline.run());
     })?);
     for mut bus in buses {
         let (words, halt) = both();
         let name = format!("bus-{}", bus_name(robot, bus.bus));
         threads.push(spawn(plan(name, robot.threads.bus), move || {
+            confine(ThreadKind::Bus);
             guarded(Target::Bus(bus.bus), &words, &halt, || bus.run());
         })?);
     }
     let (words, halt) = both();
     threads.push(spawn(plan("control".to_owned(), robot.threads.control), move || {
+        confine(ThreadKind::Control);
         guarded(Target::Control, &words, &halt, || control.run());
     })?);
     Ok(threads)

@@ -32,6 +32,7 @@ pub mod host;
 pub mod housekeeping;
 pub mod inject;
 pub mod latch;
+pub mod ledger;
 pub mod miss_cause;
 pub mod names;
 pub mod note;

@@ -13,6 +13,8 @@ pub struct Port {
     filters: Vec<Filter>,
     priority: Option<u32>,
     bus: Option<Box<dyn Bus>>,
+    /// Gone, not closed yet: closing frees, and is left to `tend`.
+    gone: Option<Box<dyn Bus>>,
     next_try_ns: u64,
 }
 
@@ -24,7 +26,7 @@ impl Port {
         filters: Vec<Filter>,
         priority: Option<u32>,
     ) -> Self {
-        Self { address, name, filters, priority, bus: None, next_try_ns: 0 }
+        Self { address, name, filters, priority, bus: None, gone: None, next_try_ns: 0 }
     }
 
     /// Opens the bus now.
@@ -36,12 +38,13 @@ impl Port {
         Ok(())
     }
 
-    /// Opens the bus again if it is gone and a try is due. Opening allocates: call it only while
-    /// the machine is not armed. Returns whether the bus was opened by this call.
+    /// Closes a bus that is gone, and opens it again if a try is due. Both use the heap: call it
+    /// only while the machine is not armed. Returns whether the bus was opened by this call.
     pub fn tend(&mut self, now_ns: u64) -> bool {
         if self.bus.is_some() || now_ns < self.next_try_ns {
             return false;
         }
+        self.gone = None;
         self.next_try_ns = now_ns.saturating_add(RETRY_NS);
         self.open().is_ok()
     }
@@ -61,7 +64,7 @@ impl Port {
         self.bus.as_ref().map(|bus| bus.descriptor())
     }
 
-    /// Sends without waiting. A bus that is gone is closed. Real time.
+    /// Sends without waiting. A bus that is gone is put aside. Real time.
     ///
     /// # Errors
     /// `BusError` of the bus; `Gone` when it is not open.
@@ -70,11 +73,11 @@ impl Port {
             Some(bus) => bus.send(frame),
             None => return Err(BusError::Gone),
         };
-        self.close_if_gone(&result);
+        self.set_aside_if_gone(&result);
         result
     }
 
-    /// Takes one received frame without waiting. A bus that is gone is closed. Real time.
+    /// Takes one received frame without waiting. A bus that is gone is put aside. Real time.
     ///
     /// # Errors
     /// `BusError` of the bus; `Gone` when it is not open.
@@ -83,13 +86,13 @@ impl Port {
             Some(bus) => bus.receive(),
             None => return Err(BusError::Gone),
         };
-        self.close_if_gone(&result);
+        self.set_aside_if_gone(&result);
         result
     }
 
-    fn close_if_gone<T>(&mut self, result: &Result<T, BusError>) {
+    fn set_aside_if_gone<T>(&mut self, result: &Result<T, BusError>) {
         if matches!(result, Err(BusError::Gone)) {
-            self.bus = None;
+            self.gone = self.bus.take();
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hal::bus::Filter;
 use hal::frame::Frame;
-use mechos_operator::{Client, Command as Ask, Fault, Status};
+use mechos_operator::{Client, Command as Ask, Fault, GuardianStatus, Status};
 use mechos_robot::Robot;
 use mechos_sim::control::{Client as SimControl, Request as SimRequest};
 use nix::sys::signal::{Signal, kill};
@@ -64,6 +64,8 @@ pub struct Machine {
     /// The robot.
     pub robot: Robot,
     options: Options,
+    /// A fault was injected that is itself a violation, or may be.
+    violated: AtomicBool,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -83,8 +85,17 @@ impl Machine {
         wait_for(&runtime.join("guardian.sock"));
         let rt = spawn(&runtime, &options, "mechos-rt", &off(&options, ""));
         wait_for(&runtime.join("operator.sock"));
-        let mut machine =
-            Machine { runtime, sim, guardian, rt, cognition: None, robot, options, _turn: turn };
+        let mut machine = Machine {
+            runtime,
+            sim,
+            guardian,
+            rt,
+            cognition: None,
+            robot,
+            options,
+            violated: AtomicBool::new(false),
+            _turn: turn,
+        };
         if machine.options.cognition {
             machine.start_cognition();
         }
@@ -206,6 +217,9 @@ impl Machine {
     /// Injects a fault into the daemon.
     pub fn inject(&self, kind: Fault) -> u64 {
         let t_ns = now_ns();
+        // Spinning violates nothing; a panic, a lock, an allocation do.
+        let harmless = matches!(kind, Fault::StallControl { .. } | Fault::Loop { .. });
+        self.violated.fetch_or(!harmless, Ordering::Relaxed);
         self.ask(Ask::Fault { kind }).expect("the fault is injected");
         t_ns
     }
@@ -216,12 +230,26 @@ impl Machine {
         self.ask(Ask::Arm).unwrap_or_else(|error| panic!("arming: {error}\n{}", self.logs()));
     }
 
-    /// The daemon's status.
+    /// The daemon's status. Whatever a real-time thread did after arming that it may not do fails
+    /// the test, unless the test injected it.
     pub fn status(&self) -> Result<Status, String> {
         let path = self.runtime.join(mechos_operator::OPERATOR_SOCKET);
         let mut client =
             Client::connect(path, Duration::from_secs(5)).map_err(|e| e.to_string())?;
-        client.status().map_err(|error| error.to_string())
+        let status = client.status().map_err(|error| error.to_string())?;
+        let violated = self.violated.load(Ordering::Relaxed) || status.ledger.violations == 0;
+        assert!(violated, "violations: {:#?}\n{}", status.rt.threads, self.logs());
+        Ok(status)
+    }
+
+    /// The guardian's status, under the same rule.
+    pub fn guardian_status(&self) -> GuardianStatus {
+        let path = self.runtime.join(mechos_operator::GUARDIAN_SOCKET);
+        let mut client = Client::connect(path, PATIENCE).expect("the guardian answers");
+        let status = client.guardian_status().expect("the guardian's status");
+        let threads = &status.threads;
+        assert_eq!(status.ledger.violations, 0, "{threads:#?}\n{}", self.logs());
+        status
     }
 
     /// Waits until the status is as wanted.

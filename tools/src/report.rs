@@ -172,11 +172,35 @@ fn threads(out: &mut String, status: &Status) {
         let (name, policy, priority) = (&thread.name, &thread.policy, thread.priority);
         let _ = writeln!(out, "thread {name}: {policy} {priority}, {cpu}, {memory}");
     }
+    ledger(out, status);
     if status.same_user {
         let _ = writeln!(out, "planner and daemon run as one user (simulated buses only)");
     }
     for warning in &status.host.warnings {
         let _ = writeln!(out, "host: {warning}");
+    }
+}
+
+/// What the real-time threads lack, and what they did after arming that they may not do.
+fn ledger(out: &mut String, status: &Status) {
+    let demanded = if status.ledger.demanded { "LACKING" } else { "lacking (not demanded)" };
+    for difference in &status.ledger.differences {
+        let _ = writeln!(out, "{demanded}: {difference}");
+    }
+    let threads = || status.rt.threads.iter().filter(|thread| thread.real_time);
+    for thread in threads().filter(|t| t.allocations > 0 || t.calls_unlisted > 0) {
+        let (name, heap, calls) = (&thread.name, thread.allocations, thread.calls_unlisted);
+        let last = thread.last_call.as_deref().map_or(String::new(), |c| format!(", last {c}"));
+        let _ = writeln!(
+            out,
+            "VIOLATION since arming: thread {name}: {heap} allocations or frees, \
+             {calls} unlisted system calls{last}"
+        );
+    }
+    for thread in threads().filter(|thread| thread.faults_minor > 0 || thread.faults_major > 0) {
+        let (name, minor, major) = (&thread.name, thread.faults_minor, thread.faults_major);
+        let _ =
+            writeln!(out, "page faults since arming: thread {name}: {minor} minor, {major} major");
     }
 }
 
@@ -191,7 +215,7 @@ fn history(out: &mut String, status: &Status) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mechos_operator::{AxisStatus, Halt};
+    use mechos_operator::{AxisStatus, Halt, LedgerStatus, RtStatus, ThreadStatus};
 
     fn halted() -> Status {
         Status {
@@ -232,6 +256,26 @@ mod tests {
     #[test]
     fn a_status_of_nothing_is_still_text() {
         assert!(text(&Status::default(), true).contains("ticks"));
+    }
+
+    #[test]
+    fn a_violation_and_a_difference_are_lines_of_their_own() {
+        let quiet = ThreadStatus { name: "deadline".into(), real_time: true, ..Default::default() };
+        let control = ThreadStatus {
+            name: "control".into(),
+            calls_unlisted: 2,
+            last_call: Some("getppid".into()),
+            ..quiet.clone()
+        };
+        let differences = vec!["control: asked SCHED_FIFO 70; found SCHED_OTHER".into()];
+        let ledger = LedgerStatus { demanded: true, differences, ..LedgerStatus::default() };
+        let rt = RtStatus { threads: vec![control, quiet] };
+        let text = text(&Status { ledger, rt, ..Status::default() }, false);
+        assert!(text.contains("LACKING: control: asked SCHED_FIFO 70"), "{text}");
+        assert!(text.contains("thread control: 0 allocations or frees, 2 unlisted"), "{text}");
+        assert!(text.contains("last getppid"), "{text}");
+        assert!(!text.contains("thread deadline: 0"), "{text}");
+        assert!(!text.contains("page faults"), "{text}");
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub use command::{Command, Fault, Request};
 pub use line::{Filled, LINE_MAX, LineError, LineReader, encode_line};
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use status::{
-    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, IntentSums, MissCauses, Misses,
-    Percentiles, Pids, RtStatus, Status, ThreadStatus,
+    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, IntentSums, LedgerStatus, MissCauses,
+    Misses, Percentiles, Pids, RtStatus, Status, ThreadStatus,
 };
 
 /// File name of the daemon's socket inside the runtime directory.

@@ -43,6 +43,15 @@ impl Reply {
         Reply { id, error, ..Reply::default() }
     }
 
+    /// Says more about a refusal; a command that was taken stays as it is.
+    #[must_use]
+    pub fn because(mut self, why: &[String]) -> Reply {
+        if let Some(error) = self.error.as_mut().filter(|_| !why.is_empty()) {
+            error.text = format!("{}; {}", error.text, why.join("; "));
+        }
+        self
+    }
+
     /// The daemon's status.
     pub fn with_status(id: u64, status: Status) -> Reply {
         Reply { status: Some(Box::new(status)), ..Reply::done(id) }
@@ -114,5 +123,13 @@ mod tests {
         let error = back.error.unwrap();
         assert_eq!(error.interlocks, ["guardian", "not-homed"]);
         assert_eq!(error.to_string(), "open interlocks: guardian, not-homed");
+    }
+
+    #[test]
+    fn a_refusal_carries_what_was_found() {
+        let reply = Reply::interlocked(4, vec!["real-time".into()]);
+        let text = reply.because(&["control: found SCHED_OTHER".into()]).error.unwrap().text;
+        assert_eq!(text, "open interlocks: real-time; control: found SCHED_OTHER");
+        assert_eq!(Reply::done(1).because(&["nothing".into()]), Reply::done(1));
     }
 }

@@ -55,6 +55,9 @@ pub struct Status {
     pub buses: Vec<BusStatus>,
     /// The daemon's threads as the host granted them.
     pub rt: RtStatus,
+    /// What was asked of the host for these threads against what they have.
+    #[serde(default)]
+    pub ledger: LedgerStatus,
     /// The host.
     pub host: HostStatus,
     /// The stops so far, oldest first, bounded by the daemon.
@@ -217,6 +220,58 @@ pub struct ThreadStatus {
     /// Its thread id.
     #[serde(default)]
     pub tid: i32,
+    /// Real time was asked for it.
+    #[serde(default)]
+    pub real_time: bool,
+    /// What was asked for it: `SCHED_FIFO 70, CPU 1, locked memory`.
+    #[serde(default)]
+    pub asked: String,
+    /// It has what was asked.
+    #[serde(default)]
+    pub as_asked: bool,
+    /// It runs under its list of system calls.
+    #[serde(default)]
+    pub filtered: bool,
+    /// Page faults without a disk since arming; until the next arming those while it was armed.
+    #[serde(default)]
+    pub faults_minor: u64,
+    /// Page faults that waited for a disk, likewise.
+    #[serde(default)]
+    pub faults_major: u64,
+    /// Times it gave its CPU away, likewise.
+    #[serde(default)]
+    pub switches_voluntary: u64,
+    /// Times its CPU was taken from it, likewise.
+    #[serde(default)]
+    pub switches_involuntary: u64,
+    /// Allocations and frees while armed, since the last arming.
+    #[serde(default)]
+    pub allocations: u64,
+    /// System calls that are not on its list, since the last arming; each failed.
+    #[serde(default)]
+    pub calls_unlisted: u64,
+    /// The last of them by name.
+    #[serde(default)]
+    pub last_call: Option<String>,
+}
+
+/// The ledger of the real-time threads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LedgerStatus {
+    /// A difference is an interlock and, while armed, a fault (`real_time_lost`). On simulated
+    /// buses and with `--allow-no-rt` it is only shown.
+    pub demanded: bool,
+    /// Every thread has what was asked for it, as last read back.
+    pub held: bool,
+    /// What differs: a line a thread, with what was asked and what was found.
+    pub differences: Vec<String>,
+    /// When the last arming began; absent: never.
+    pub armed_since_ns: Option<u64>,
+    /// Allocations and unlisted system calls of real-time threads since the last arming.
+    pub violations: u64,
+    /// Page faults of real-time threads while armed, since the last arming.
+    pub page_faults: u64,
 }
 
 /// What the host grants.
@@ -280,6 +335,10 @@ pub struct GuardianStatus {
     pub halts: Vec<Halt>,
     /// Its threads as the host granted them.
     pub threads: Vec<ThreadStatus>,
+    /// What was asked of the host for them against what they have; "armed" is the daemon's word
+    /// that drives may be powered.
+    #[serde(default)]
+    pub ledger: LedgerStatus,
     /// Switched off by `--disable-stop guardian`: it watches and sends nothing.
     pub disabled: bool,
     /// What the host did not grant, each with the command that mends it.
@@ -344,6 +403,10 @@ mod tests {
             "/axes/0/end_rad",
             "/rt/threads/0/policy",
             "/rt/threads/0/locked",
+            "/rt/threads/0/allocations",
+            "/rt/threads/0/calls_unlisted",
+            "/ledger/violations",
+            "/ledger/differences",
             "/halts/0/cause",
             "/halts/0/t_ns",
             "/pids/guardian",

@@ -73,6 +73,8 @@ pub struct Attendant {
     pub history: Arc<Mutex<History>>,
     /// The watcher has a connection to mechos-rt, or one is on its way to it.
     pub page_with_watcher: bool,
+    /// Drives may be powered, as last seen here.
+    pub energised: bool,
 }
 
 impl Attendant {
@@ -83,7 +85,24 @@ impl Attendant {
         self.close();
         self.open_buses();
         self.open_page();
+        self.keep_ledger();
         self.log();
+    }
+
+    /// For the guardian a machine is armed while its drives may be powered.
+    fn keep_ledger(&mut self) {
+        let energised = self.words.energised.load(Ordering::Relaxed);
+        let now_ns = clock::now_ns();
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.ledger.turn(now_ns);
+        if energised != self.energised {
+            self.energised = energised;
+            if energised {
+                history.ledger.armed(now_ns);
+            } else {
+                history.ledger.disarmed();
+            }
+        }
     }
 
     fn wait(&self) {

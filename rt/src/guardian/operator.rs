@@ -9,13 +9,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mechos_operator::{
-    Command, Fault, GUARDIAN_SOCKET, GuardianStatus, Halt, Pids, RefusalCode, Reply, ThreadStatus,
+    Command, Fault, GUARDIAN_SOCKET, GuardianStatus, Halt, Pids, RefusalCode, Reply,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_protocol::records::Cause;
 
 use super::words::{Injection, Words};
-use crate::host::grants::{ThreadGrant, grants};
+use crate::ledger::Ledger;
 use crate::names::kebab;
 use crate::operator_server::{BindError, OperatorServer};
 
@@ -33,6 +33,8 @@ pub struct History {
     pub halts: VecDeque<Halt>,
     /// mechos-rt's process.
     pub rt_pid: Option<i32>,
+    /// Its threads' ledger: shown, and no interlock of its own.
+    pub ledger: Ledger,
 }
 
 /// What does not change while the guardian runs.
@@ -151,6 +153,7 @@ impl Desk {
         let words = &self.words;
         let fence = words.fence();
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let (threads, ledger) = history.ledger.status();
         GuardianStatus {
             robot: self.facts.robot.clone(),
             profile: self.facts.profile.to_owned(),
@@ -164,25 +167,21 @@ impl Desk {
             stops_sent: words.stops_sent.load(Ordering::Relaxed),
             sockets_proved: words.proved.load(Ordering::Relaxed),
             halts: history.halts.iter().cloned().collect(),
-            threads: grants().into_iter().map(thread_status).collect(),
+            threads,
+            ledger,
             disabled: !self.facts.acts,
-            warnings: self.facts.warnings.clone(),
+            warnings: self
+                .facts
+                .warnings
+                .iter()
+                .chain(history.ledger.warnings())
+                .cloned()
+                .collect(),
             pids: Pids {
                 rt: history.rt_pid,
                 guardian: i32::try_from(std::process::id()).ok(),
                 cognition: None,
             },
         }
-    }
-}
-
-fn thread_status(grant: ThreadGrant) -> ThreadStatus {
-    ThreadStatus {
-        name: grant.name,
-        policy: grant.policy.to_owned(),
-        priority: i32::from(grant.priority),
-        cpu: grant.cpu,
-        locked: grant.locked,
-        tid: grant.tid,
     }
 }

@@ -22,6 +22,8 @@ use super::logic::{CONFIRM_MAX_NS, GuardianLogic, LEAVE_MAX_NS};
 use super::operator::{Desk, Facts, History, WATCHER};
 use super::watch::{Periods, Rings, Watcher};
 use super::words::{NOTES_MAX, Words};
+use crate::host::confine::{ThreadKind, confine};
+use crate::host::slots;
 use crate::host::threads::{ThreadPlan, adopt, spawn};
 use crate::host::{self, HostError, clock};
 use crate::operator_server::BindError;
@@ -118,7 +120,11 @@ pub fn run(options: &Options) -> Result<ExitCode, GuardianError> {
     let (watcher, mut attendant) = build(options, &robot, door, &words, history);
     let spec = robot.threads.guardian;
     let plan = ThreadPlan::real_time(WATCHER, spec.priority, spec.cpu);
-    let watcher = spawn(plan, move || watch(watcher))?;
+    let seen = Arc::clone(&words);
+    let watcher = spawn(plan, move || {
+        confine(ThreadKind::Guardian);
+        watch(watcher, &seen)
+    })?;
     let code = attend(&mut attendant, watcher);
     words.over.store(true, Ordering::Release);
     let _ = operator.join();
@@ -171,6 +177,7 @@ fn build(
         words: Arc::clone(words),
         history,
         page_with_watcher: false,
+        energised: false,
     };
     (watcher, attendant)
 }
@@ -196,13 +203,14 @@ fn places(robot: &Robot, runtime: &Path) -> Vec<BusPlace> {
 }
 
 /// The watcher's thread: turns at absolute times. A panic latches the fence and sends stops.
-fn watch(mut watcher: Watcher<RtPage>) -> End {
+fn watch(mut watcher: Watcher<RtPage>, words: &Words) -> End {
     let turns = AssertUnwindSafe(|| {
         loop {
             let now_ns = clock::now_ns();
             if watcher.turn(now_ns).is_break() {
                 return;
             }
+            slots::set_armed(words.energised.load(Ordering::Relaxed));
             clock::sleep_until(watcher.next_turn_ns(now_ns));
         }
     });

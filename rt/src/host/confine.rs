@@ -55,7 +55,7 @@ mod arch {
 
     /// The second argument of futex(2), without its flags, is FUTEX_WAKE.
     fn wakes() -> Result<SeccompCondition, seccompiler::BackendError> {
-        let operation = u64::from(u32::MAX & !FUTEX_FLAGS.cast_unsigned());
+        let operation = u64::from(!FUTEX_FLAGS.cast_unsigned());
         let wake = u64::from(libc::FUTEX_WAKE.cast_unsigned());
         SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(operation), wake)
     }

@@ -13,14 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use mechos_kernel::Mode;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_protocol::records::Cause;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::daemon::{EXIT_HUNG, StartError};
 use crate::fence::Fences;
 use crate::host::clock;
-use crate::host::grants::grants;
 use crate::host::threads::{ThreadPlan, adopt};
 use crate::operator_server::OperatorServer;
 use crate::registry::HardwareRegistry;
@@ -38,8 +38,6 @@ const TURN_MS: u8 = 5;
 const SAMPLES_PER_TURN_MAX: usize = 65_536;
 /// A real-time thread that has not come back for this long hangs for good, ns.
 const HUNG_NS: u64 = 3_000_000_000;
-/// How often the threads' grants are read back, ns.
-const LEDGER_NS: u64 = 500_000_000;
 /// A hang that is still seen after this long is one, ns.
 const HUNG_SURE_NS: u64 = 200_000_000;
 /// An orderly end that takes longer than this is ended without the kernel's word, ns.
@@ -60,28 +58,8 @@ pub struct Housekeeping {
     signals: signal_hook::iterator::Signals,
     ending_since_ns: Option<u64>,
     period_ns: u64,
-    ledger: Ledger,
     hung_since_ns: Option<u64>,
     panics: u32,
-}
-
-/// The ledger: what the kernel really granted each thread, read back now and then.
-struct Ledger {
-    demanded: bool,
-    next_ns: u64,
-}
-
-impl Ledger {
-    fn check(&mut self, shared: &Shared, now_ns: u64) {
-        if !self.demanded || now_ns < self.next_ns {
-            return;
-        }
-        self.next_ns = now_ns.saturating_add(LEDGER_NS);
-        let missing = grants().iter().any(|grant| !grant.is_as_asked());
-        if shared.real_time_missing.swap(missing, Ordering::AcqRel) != missing {
-            warn!(missing, "what the host grants the real-time threads has changed");
-        }
-    }
 }
 
 /// The rings that are left once the desk and the keepers have theirs.
@@ -93,7 +71,7 @@ struct HousekeepingRings {
 }
 
 impl Housekeeping {
-    /// Offers the sockets. `demanded`: arming needs every thread to have what was asked for it.
+    /// Offers the sockets.
     ///
     /// # Errors
     /// [`StartError`].
@@ -102,7 +80,6 @@ impl Housekeeping {
         runtime: &Path,
         book: StatusBook,
         cognition_uid: u32,
-        demanded: bool,
         (shared, fences, registry): Words,
         ends: HousekeepingEnds,
     ) -> Result<Self, StartError> {
@@ -145,7 +122,6 @@ impl Housekeeping {
             signals,
             ending_since_ns: None,
             period_ns,
-            ledger: Ledger { demanded, next_ns: 0 },
             hung_since_ns: None,
             panics: 0,
         })
@@ -166,10 +142,13 @@ impl Housekeeping {
             self.sleep();
             let now_ns = clock::now_ns();
             self.take_rings();
-            self.desk.turn(&self.shared, &self.book, now_ns);
+            self.desk.turn(&self.shared, &mut self.book, now_ns);
             self.book.pids.cognition = self.link.turn(now_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
-            self.ledger.check(&self.shared, now_ns);
+            if self.book.ledger.turn(now_ns) {
+                let lost = self.book.ledger.is_lost();
+                self.shared.real_time_missing.store(lost, Ordering::Release);
+            }
             let panics = self.shared.panics.load(Ordering::Acquire);
             if panics != self.panics {
                 self.panics = panics;
@@ -225,11 +204,18 @@ impl Housekeeping {
             }
         }
         let errands = notes::take(&mut self.ends.notes, &mut self.book);
+        for mode in &errands.modes {
+            match mode {
+                Mode::Arming { .. } => self.book.ledger.armed(clock::now_ns()),
+                Mode::Disarmed | Mode::Halted { .. } => self.book.ledger.disarmed(),
+                Mode::Armed | Mode::Stopping { .. } => {}
+            }
+        }
         for answer in &errands.answers {
-            self.desk.answered(answer);
+            self.desk.answered(answer, &self.book.ledger);
         }
         for mode in &errands.modes {
-            self.desk.mode_changed(*mode);
+            self.desk.mode_changed(*mode, &self.book.ledger);
         }
     }
 

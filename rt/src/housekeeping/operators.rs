@@ -1,15 +1,19 @@
 //! Operators' requests: which go to the kernel, which are answered here.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mechos_kernel::Mode;
-use mechos_kernel::io::{OperatorAction, OperatorAnswer, OperatorCommand, OperatorRefusal};
+use mechos_kernel::io::{
+    Interlocks, OperatorAction, OperatorAnswer, OperatorCommand, OperatorRefusal,
+};
 use mechos_operator::{Command, Fault, RefusalCode, Reply};
 use rtrb::Producer;
 use shm_protocol::records::Cause;
 
 use super::status::{StatusBook, interlock_names};
 use crate::inject::{Injection, Target};
+use crate::ledger::Ledger;
 use crate::names::{kebab, mode_name};
 use crate::operator_server::{Asked, OperatorServer};
 use crate::shared::Shared;
@@ -60,7 +64,7 @@ impl Desk {
     }
 
     /// Takes what operators have asked.
-    pub fn turn(&mut self, shared: &Arc<Shared>, book: &StatusBook, now_ns: u64) {
+    pub fn turn(&mut self, shared: &Arc<Shared>, book: &mut StatusBook, now_ns: u64) {
         for asked in self.server.turn() {
             if let Some(reply) = self.take(&asked, shared, book, now_ns) {
                 self.server.answer(asked.token, &reply);
@@ -78,14 +82,20 @@ impl Desk {
         &mut self,
         asked: &Asked,
         shared: &Arc<Shared>,
-        book: &StatusBook,
+        book: &mut StatusBook,
         now_ns: u64,
     ) -> Option<Reply> {
         let id = asked.request.id;
         let action = match &asked.request.command {
             Command::Status => return Some(Reply::with_status(id, book.status(shared))),
             Command::Fault { kind } => return Some(self.inject(id, kind, shared)),
-            Command::Arm => OperatorAction::Arm,
+            Command::Arm => {
+                // Read back now, before the kernel sees the edge: it arms on nothing old. Release
+                // pairs with the Acquire of the control thread's look, which follows the edge.
+                book.ledger.before_arming(now_ns);
+                shared.real_time_missing.store(book.ledger.is_lost(), Ordering::Release);
+                OperatorAction::Arm
+            }
             Command::Disarm => OperatorAction::Disarm,
             Command::Stop => OperatorAction::Stop,
             Command::Estop => {
@@ -150,7 +160,7 @@ impl Desk {
     }
 
     /// The kernel's answer to an edge.
-    pub fn answered(&mut self, answer: &OperatorAnswer) {
+    pub fn answered(&mut self, answer: &OperatorAnswer, ledger: &Ledger) {
         let Some(index) = self.pending.iter().position(|p| p.kernel_id == answer.id) else {
             return;
         };
@@ -164,13 +174,13 @@ impl Desk {
         let pending = self.pending.swap_remove(index);
         let reply = match &answer.result {
             Ok(()) => Reply::done(pending.request_id),
-            Err(refusal) => refuse(pending.request_id, pending.action, refusal),
+            Err(refusal) => refuse(pending.request_id, pending.action, refusal, ledger),
         };
         self.server.answer(pending.token, &reply);
     }
 
     /// A change of the mode answers those who wait for the drives to be enabled.
-    pub fn mode_changed(&mut self, mode: Mode) {
+    pub fn mode_changed(&mut self, mode: Mode, ledger: &Ledger) {
         if matches!(mode, Mode::Arming { .. }) {
             return;
         }
@@ -182,7 +192,7 @@ impl Desk {
             let reply = match mode {
                 Mode::Armed => Reply::done(id),
                 Mode::Halted { cause: Cause::ArmingFailed, detail } => {
-                    Reply::interlocked(id, interlock_names(detail))
+                    interlocked(id, detail, ledger)
                 }
                 Mode::Halted { cause, .. } => {
                     let text = format!("halted while arming: {}", kebab(&cause));
@@ -214,10 +224,17 @@ impl Desk {
     }
 }
 
-fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal) -> Reply {
+/// Open interlocks by name; real time with what was asked and what was found.
+fn interlocked(id: u64, bits: u32, ledger: &Ledger) -> Reply {
+    let reply = Reply::interlocked(id, interlock_names(bits));
+    let real_time = bits & Interlocks::REAL_TIME != 0;
+    if real_time { reply.because(ledger.differences()) } else { reply }
+}
+
+fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal, ledger: &Ledger) -> Reply {
     let name = kebab(&action);
     match refusal {
-        OperatorRefusal::Interlocks(bits) => Reply::interlocked(id, interlock_names(*bits)),
+        OperatorRefusal::Interlocks(bits) => interlocked(id, *bits, ledger),
         OperatorRefusal::Mode => {
             let text =
                 format!("{name} is not possible in this mode; `mechos modes` shows the table");

@@ -7,12 +7,13 @@ use mechos_kernel::Mode;
 use mechos_kernel::io::{AxisState, Interlocks};
 use mechos_operator::{
     AxisStatus, BusStatus, Halt, HostStatus, IntentSums, MissCauses, Misses, Percentiles, Pids,
-    RtStatus, Status, ThreadStatus,
+    RtStatus, Status,
 };
 use mechos_robot::Robot;
 use shm_protocol::records::Cause;
 
-use crate::host::{self, HostReport};
+use crate::host::HostReport;
+use crate::ledger::Ledger;
 use crate::miss_cause::MissCause;
 use crate::names::{kebab, mode_name};
 use crate::publish::code_of;
@@ -66,6 +67,8 @@ pub struct StatusBook {
     pub old: OldGenerations,
     /// The processes.
     pub pids: Pids,
+    /// The real-time threads' ledger.
+    pub ledger: Ledger,
 }
 
 impl StatusBook {
@@ -78,6 +81,7 @@ impl StatusBook {
         stops_disabled: StopsDisabled,
         host: HostReport,
         same_user: bool,
+        ledger: Ledger,
     ) -> Result<Self, hdrhistogram::CreationError> {
         let histogram = || Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 3);
         let pid = i32::try_from(std::process::id()).ok();
@@ -98,6 +102,7 @@ impl StatusBook {
             snapshot: None,
             old: OldGenerations::default(),
             pids: Pids { rt: pid, ..Pids::default() },
+            ledger,
         })
     }
 
@@ -138,6 +143,8 @@ impl StatusBook {
 
     /// The status now, with the threads as the kernel grants them at this moment.
     pub fn status(&self, shared: &Shared) -> Status {
+        let (threads, ledger) = self.ledger.status();
+        let warnings = self.host.warnings.iter().chain(self.ledger.warnings());
         let mut status = Status {
             robot: self.robot_name.clone(),
             profile: self.profile.to_owned(),
@@ -146,8 +153,12 @@ impl StatusBook {
             compute_us: percentiles(&self.compute),
             send_us: percentiles(&self.send),
             buses: self.buses(shared),
-            rt: RtStatus { threads: threads() },
-            host: HostStatus { realtime: self.host.realtime, warnings: self.host.warnings.clone() },
+            rt: RtStatus { threads },
+            ledger,
+            host: HostStatus {
+                realtime: self.host.realtime,
+                warnings: warnings.cloned().collect(),
+            },
             halts: self.halts.iter().cloned().collect(),
             stops_disabled: self.stops_disabled.names(),
             pids: self.pids,
@@ -238,18 +249,6 @@ pub fn interlock_names(bits: u32) -> Vec<String> {
     ];
     let open = |(bit, _): &&(u32, &str)| bits & bit != 0;
     NAMES.iter().filter(open).map(|(_, name)| (*name).to_owned()).collect()
-}
-
-fn threads() -> Vec<ThreadStatus> {
-    let status = |grant: host::grants::ThreadGrant| ThreadStatus {
-        name: grant.name,
-        policy: grant.policy.to_owned(),
-        priority: i32::from(grant.priority),
-        cpu: grant.cpu,
-        locked: grant.locked,
-        tid: grant.tid,
-    };
-    host::grants::grants().into_iter().map(status).collect()
 }
 
 fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
