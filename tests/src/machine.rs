@@ -313,6 +313,18 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// What the ledgers of both processes have logged, in every phase of the test.
+    fn violations_logged(&self) -> Vec<String> {
+        let logs = ["mechos-rt", "mechos-guardian"].map(|name| {
+            std::fs::read_to_string(self.runtime.join(format!("{name}.log"))).unwrap_or_default()
+        });
+        let words = ["not on its list", "used the heap"];
+        let lines = logs.iter().flat_map(|log| log.lines());
+        lines.filter(|line| words.iter().any(|w| line.contains(w))).map(str::to_owned).collect()
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         let mut children = vec![&mut self.rt, &mut self.guardian, &mut self.sim];
@@ -323,9 +335,12 @@ impl Drop for Machine {
         }
         if std::thread::panicking() {
             eprintln!("the runtime directory is kept: {}", self.runtime.display());
-        } else {
-            let _ = std::fs::remove_dir_all(&self.runtime);
+            return;
         }
+        let violations = self.violations_logged();
+        let _ = std::fs::remove_dir_all(&self.runtime);
+        let injected = self.violated.load(Ordering::Relaxed);
+        assert!(injected || violations.is_empty(), "{violations:#?}");
     }
 }
 

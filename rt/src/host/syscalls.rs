@@ -81,6 +81,13 @@ const BUS: &[Permitted] = &[
     may(libc::SYS_read, "its bell"),
 ];
 
+/// The guardian's watcher alone.
+const GUARDIAN: &[Permitted] = &[
+    #[cfg(target_arch = "x86_64")]
+    may(libc::SYS_poll, "whether mechos-rt has hung up or ended; asked without waiting"),
+    may(libc::SYS_ppoll, "whether mechos-rt has hung up or ended; asked without waiting"),
+];
+
 /// Threads that open their bus again when it is gone, only while the machine is not armed.
 const OPENS: &[Permitted] = &[
     may(libc::SYS_socket, "opening a bus again"),
@@ -103,7 +110,7 @@ pub fn permitted(kind: ThreadKind) -> impl Iterator<Item = &'static Permitted> {
         ThreadKind::Control => &[SLEEPS, CONTROL],
         ThreadKind::Bus => &[HEARS, BUS, OPENS],
         ThreadKind::Deadline => &[SLEEPS, HEARS, OPENS],
-        ThreadKind::Guardian => &[SLEEPS, HEARS],
+        ThreadKind::Guardian => &[SLEEPS, HEARS, GUARDIAN],
     };
     EVERY.iter().chain(own.iter().copied().flatten())
 }
@@ -111,7 +118,8 @@ pub fn permitted(kind: ThreadKind) -> impl Iterator<Item = &'static Permitted> {
 /// The name of a call for the log: "getppid", or its number.
 #[must_use]
 pub fn name(call: i32) -> String {
-    let known = NAMES.iter().find(|(number, _)| *number == c_long::from(call));
+    let mut names = NAMES.iter().chain(OLD_NAMES);
+    let known = names.find(|(number, _)| *number == c_long::from(call));
     known.map_or_else(
         || format!("system call {call}"),
         |(_, name)| name.trim_start_matches("SYS_").to_owned(),
@@ -141,6 +149,16 @@ const NAMES: &[(c_long, &str)] = named! {
     SYS_sendmmsg SYS_process_vm_readv SYS_getrandom SYS_memfd_create SYS_membarrier SYS_statx
     SYS_rseq SYS_pidfd_send_signal SYS_pidfd_open SYS_seccomp SYS_restart_syscall
 };
+
+/// Calls that only x86-64 has.
+#[cfg(target_arch = "x86_64")]
+const OLD_NAMES: &[(c_long, &str)] = named! {
+    SYS_open SYS_stat SYS_lstat SYS_poll SYS_access SYS_pipe SYS_select SYS_pause SYS_alarm
+    SYS_dup2 SYS_fork SYS_vfork SYS_mkdir SYS_unlink SYS_readlink SYS_arch_prctl SYS_time
+    SYS_epoll_wait SYS_eventfd
+};
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_NAMES: &[(c_long, &str)] = &[];
 
 #[cfg(test)]
 mod tests {
