@@ -57,6 +57,10 @@ pub struct Args {
     /// Arm on a real bus although the host does not grant real time.
     #[arg(long)]
     pub allow_no_rt: bool,
+    /// Hold simulated buses to the rule of real ones: arm only while every real-time thread has
+    /// what was asked for it.
+    #[arg(long, conflicts_with = "allow_no_rt")]
+    pub demand_rt: bool,
     /// The user that cognition runs as; the daemon's own is accepted for simulated buses only.
     #[arg(long, value_name = "UID")]
     pub cognition_uid: Option<u32>,

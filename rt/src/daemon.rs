@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     announce(&host, &robot, args);
     let shared = Arc::new(Shared::default());
     // On a real bus nothing is armed until every thread's grant was read back and is as asked.
-    let demanded = !robot.is_simulated() && !args.allow_no_rt;
+    let demanded = args.demand_rt || (!robot.is_simulated() && !args.allow_no_rt);
     shared.real_time_missing.store(demanded, Ordering::Release);
     let fences = Arc::new(Fences::default());
     let registry = registry(args, &robot, &fences)?;
