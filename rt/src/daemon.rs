@@ -20,6 +20,7 @@ use crate::deadline::DeadlineThread;
 use crate::fence::Fences;
 use crate::gather::{LinkDesk, Watchers};
 use crate::guarded::{guarded, keep_panics_quiet};
+use crate::guardian::WATCHER;
 use crate::host::confine::{ThreadKind, confine};
 use crate::host::threads::{ThreadPlan, spawn};
 use crate::host::{self, HostError};
@@ -131,11 +132,14 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let buses: Vec<BusThread> =
         buses.map(|(bus, ends)| common.bus_thread(bus, ends)).collect::<Result<_, _>>()?;
     let deadline = common.deadline_thread(wiring.deadline)?;
+    let watcher = robot.threads.guardian;
+    let watcher = ThreadPlan::real_time(WATCHER, watcher.priority, watcher.cpu);
+    let ledger = Ledger::new(demanded).with_guardian(watcher);
     let same_user = cognition_uid == nix::unistd::geteuid().as_raw();
     let mut housekeeping = Housekeeping::new(
         &robot,
         &args.runtime,
-        StatusBook::new(&robot, args.stops_disabled(), host, same_user, Ledger::new(demanded))?,
+        StatusBook::new(&robot, args.stops_disabled(), host, same_user, ledger)?,
         cognition_uid,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,

@@ -107,6 +107,12 @@ fn arming_reads_the_threads_back_and_a_thread_that_loses_its_cpu_while_armed_hal
     assert!(status.ledger.differences[0].starts_with(words), "{:?}", status.ledger);
 
     run_on(tid, cpu..cpu + 1);
+    let guardian = machine.guardian_status();
+    let watcher = guardian.threads.iter().find(|thread| thread.real_time).unwrap();
+    run_on(watcher.tid, 0..2);
+    let error = machine.ask(Command::Arm).expect_err("the guardian may run anywhere");
+    assert!(error.contains("guardian: asked SCHED_FIFO 89, CPU 0, locked memory"), "{error}");
+    run_on(watcher.tid, watcher.cpu.unwrap()..watcher.cpu.unwrap() + 1);
     machine.ask(Command::Arm).expect("what was asked is granted again");
     run_on(tid, 0..2);
     let status = machine.wait("the loss to be latched", |status| status.mode == "halted");

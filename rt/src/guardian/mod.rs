@@ -22,4 +22,5 @@ mod process;
 mod watch;
 mod words;
 
+pub use operator::WATCHER;
 pub use process::{GuardianError, Options, run};

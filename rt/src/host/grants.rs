@@ -142,6 +142,32 @@ fn read_back(Listed { plan: asked, tid, slot }: Listed, locked: bool) -> ThreadG
     }
 }
 
+/// A thread of another process, by its name there, as the kernel has it now; `asked` holds the name.
+/// Its slot is its own process' to read. Reads /proc: not for a real-time thread.
+#[must_use]
+pub fn grant_of_peer(pid: i32, asked: &ThreadPlan) -> Option<ThreadGrant> {
+    let tid = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().find_map(|entry| {
+        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+        let tid = entry.file_name().to_str()?.parse().ok()?;
+        (name.trim_end() == asked.name).then(|| Pid::from_raw(tid))
+    })?;
+    let (policy, priority) = scheduling_of(tid);
+    let cpus = cpus_of(tid);
+    Some(ThreadGrant {
+        name: asked.name.clone(),
+        policy,
+        priority,
+        cpu: cpus.single,
+        cpus: cpus.text,
+        locked: memory::is_all_locked_of(pid),
+        tid: tid.as_raw(),
+        counters: ThreadCounters::default(),
+        slot: SlotCounters::default(),
+        filtered: false,
+        asked: asked.clone(),
+    })
+}
+
 /// Policy by name, and priority.
 pub(super) fn scheduling_of(tid: Pid) -> (&'static str, u8) {
     let mut parameter = libc::sched_param { sched_priority: 0 };

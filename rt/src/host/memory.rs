@@ -40,14 +40,24 @@ pub fn lock_all() -> Result<(), HostError> {
 /// How much memory the kernel holds locked for this process now, bytes.
 #[must_use]
 pub fn locked_bytes() -> u64 {
-    status_kib("VmLck:").unwrap_or(0).saturating_mul(1024)
+    kib(&status_file("self"), "VmLck:").unwrap_or(0).saturating_mul(1024)
 }
 
 /// Whether all resident memory of this process is locked now.
 #[must_use]
 pub fn is_all_locked() -> bool {
-    let resident = status_kib("VmRSS:").unwrap_or(u64::MAX).saturating_mul(1024);
-    let locked = locked_bytes();
+    is_all_locked_in(&status_file("self"))
+}
+
+/// Whether all resident memory of another process is locked now.
+#[must_use]
+pub fn is_all_locked_of(pid: i32) -> bool {
+    is_all_locked_in(&status_file(&pid.to_string()))
+}
+
+fn is_all_locked_in(status: &str) -> bool {
+    let resident = kib(status, "VmRSS:").unwrap_or(u64::MAX).saturating_mul(1024);
+    let locked = kib(status, "VmLck:").unwrap_or(0).saturating_mul(1024);
     locked > 0 && locked.saturating_add(EXEMPT_BYTES) >= resident
 }
 
@@ -70,9 +80,13 @@ fn has_cap_ipc_lock() -> bool {
         .is_some_and(|bits| bits >> CAP_IPC_LOCK & 1 == 1)
 }
 
-/// A "Key:  123 kB" line of /proc/self/status.
-fn status_kib(key: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+/// proc_pid_status(5); empty for a process that is gone.
+fn status_file(process: &str) -> String {
+    fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default()
+}
+
+/// A "Key:  123 kB" line of it.
+fn kib(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with(key))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }

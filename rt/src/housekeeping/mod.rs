@@ -145,6 +145,7 @@ impl Housekeeping {
             self.desk.turn(&self.shared, &mut self.book, now_ns);
             self.book.pids.cognition = self.link.turn(now_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
+            self.book.ledger.set_guardian(self.book.pids.guardian);
             if self.book.ledger.turn(now_ns) {
                 let lost = self.book.ledger.is_lost();
                 self.shared.real_time_missing.store(lost, Ordering::Release);

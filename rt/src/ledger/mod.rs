@@ -11,7 +11,7 @@ pub mod words;
 use mechos_operator::{LedgerStatus, ThreadStatus};
 use tracing::{info, warn};
 
-use crate::host::grants::{ThreadGrant, grants};
+use crate::host::grants::{ThreadGrant, grant_of_peer, grants};
 use crate::host::syscalls;
 use crate::host::threads::ThreadPlan;
 use since::{Mark, Since};
@@ -24,6 +24,8 @@ const CHECK_NS: u64 = 500_000_000;
 pub struct Ledger {
     demanded: bool,
     next_ns: u64,
+    /// The guardian's real-time thread as asked for, and its process while it is connected.
+    guardian: Option<(ThreadPlan, Option<i32>)>,
     /// Real-time threads that were there once.
     known: Vec<ThreadPlan>,
     differences: Vec<String>,
@@ -44,6 +46,21 @@ impl Ledger {
     #[must_use]
     pub fn new(demanded: bool) -> Self {
         Self { demanded, ..Self::default() }
+    }
+
+    /// Also reads back the guardian's real-time thread, while the guardian is connected.
+    #[must_use]
+    pub fn with_guardian(mut self, plan: ThreadPlan) -> Self {
+        self.guardian = Some((plan, None));
+        self
+    }
+
+    /// The guardian's process, as connected now. A guardian that is gone is no difference of the
+    /// ledger: its beat tells sooner.
+    pub fn set_guardian(&mut self, pid: Option<i32>) {
+        if let Some((_, now)) = self.guardian.as_mut() {
+            *now = pid;
+        }
     }
 
     /// Whether arming is refused, or what is armed loses its real time.
@@ -122,15 +139,20 @@ impl Ledger {
     fn check(&mut self, now_ns: u64) -> Vec<ThreadGrant> {
         self.next_ns = now_ns.saturating_add(CHECK_NS);
         let found = grants();
-        self.take(&found);
+        let guardian = match &self.guardian {
+            Some((plan, Some(pid))) => grant_of_peer(*pid, plan),
+            _ => None,
+        };
+        self.take(&found, guardian.as_ref());
         found
     }
 
     /// Compares what was found with what was asked.
-    fn take(&mut self, found: &[ThreadGrant]) {
+    fn take(&mut self, found: &[ThreadGrant], guardian: Option<&ThreadGrant>) {
         let ended = |plan: &&ThreadPlan| !found.iter().any(|grant| grant.asked == **plan);
         let differences: Vec<String> = found
             .iter()
+            .chain(guardian)
             .filter_map(words::difference)
             .chain(self.known.iter().filter(ended).map(words::ended))
             .collect();

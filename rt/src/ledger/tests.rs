@@ -22,11 +22,11 @@ fn control() -> ThreadGrant {
 
 fn differing(change: impl FnOnce(&mut ThreadGrant)) -> Ledger {
     let mut ledger = Ledger::new(true);
-    ledger.take(&[control()]);
+    ledger.take(&[control()], None);
     assert!(!ledger.is_lost());
     let mut grant = control();
     change(&mut grant);
-    ledger.take(&[grant]);
+    ledger.take(&[grant], None);
     ledger
 }
 
@@ -48,10 +48,10 @@ fn every_difference_says_which_thread_what_was_asked_and_what_was_found() {
 #[test]
 fn a_thread_that_has_ended_is_a_difference() {
     let mut ledger = Ledger::new(true);
-    ledger.take(&[control()]);
-    ledger.take(&[]);
+    ledger.take(&[control()], None);
+    ledger.take(&[], None);
     assert!(ledger.differences()[0].ends_with("the thread has ended"), "{ledger:?}");
-    ledger.take(&[control()]);
+    ledger.take(&[control()], None);
     assert!(!ledger.is_lost());
 }
 
@@ -66,9 +66,19 @@ fn counted_violations_are_no_difference() {
 }
 
 #[test]
+fn the_guardian_s_thread_counts_while_it_is_there() {
+    let mut ledger = Ledger::new(true);
+    let guardian = ThreadGrant { name: "guardian".to_owned(), locked: false, ..control() };
+    ledger.take(&[control()], Some(&guardian));
+    assert!(ledger.differences()[0].starts_with("guardian: asked"), "{ledger:?}");
+    ledger.take(&[control()], None);
+    assert!(!ledger.is_lost());
+}
+
+#[test]
 fn a_difference_that_is_not_demanded_is_shown_and_refuses_nothing() {
     let mut ledger = Ledger::new(false);
-    ledger.take(&[ThreadGrant { locked: false, ..control() }]);
+    ledger.take(&[ThreadGrant { locked: false, ..control() }], None);
     assert!(!ledger.is_lost());
     assert_eq!(ledger.differences().len(), 1);
     assert!(!ledger.status().1.held);
