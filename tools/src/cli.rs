@@ -15,6 +15,8 @@ Exit codes:
   2  wrong command line or robot file
   3  nothing runs in the runtime directory, or it does not answer
   4  the machine could not be started
+Of `mechos doctor`, by the worst finding:
+  0  ok or notes   5  something unknown   10  warnings   20  failures
 
 The runtime directory is --runtime, else $MECHOS_RUNTIME_DIR, else $XDG_RUNTIME_DIR/mechos, else
 /tmp/mechos-UID.
@@ -62,6 +64,8 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// What this host grants a robot and what it takes away, each with what mends it.
+    Doctor(DoctorOptions),
     /// Print the kernel's mode table.
     Modes {
         /// One JSON object instead of text.
@@ -85,6 +89,21 @@ pub struct Place {
     /// One JSON object instead of text.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// What `mechos doctor` looks at.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoctorOptions {
+    /// The robot file to judge the host by; without it the built-in arm6, as if its buses were real,
+    /// and every CAN interface that there is.
+    #[arg(long, value_name = "FILE")]
+    pub robot: Option<PathBuf>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Look at the files below another root: of a mounted image, or of a test.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub root: Option<PathBuf>,
 }
 
 /// How `mechos up` starts the machine.

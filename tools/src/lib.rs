@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod doctor;
 mod duration;
 mod failure;
 mod fault;
@@ -31,6 +32,9 @@ use failure::Failure;
 pub fn run(cli: Cli) -> ExitCode {
     let (json, result) = match cli.command {
         Command::Up(options) => return up::run(&options),
+        Command::Doctor(options) => {
+            return doctor::run(&options).unwrap_or_else(|failure| failed(&failure, options.json));
+        }
         Command::Modes { json } => (json, modes::print(json)),
         Command::Robot { command: RobotCommand::Check { file, json } } => {
             (json, robot::check(&file, json))
