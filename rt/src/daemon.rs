@@ -36,8 +36,9 @@ use crate::registry::HardwareRegistry;
 use crate::shared::{BUSES_MAX, Shared};
 use crate::wiring::{BusEnds, ControlEnds, Wiring};
 
-/// SO_PRIORITY of the stop sockets: passes a full normal band of the queue (linux, pfifo_fast).
-const STOP_PRIORITY: u32 = 7;
+/// SO_PRIORITY of the stop sockets: passes a full normal band of the queue (linux, pfifo_fast has 6
+/// and 7 in its first band; above 6 the kernel wants CAP_NET_ADMIN, and the daemon is no root).
+const STOP_PRIORITY: u32 = 6;
 /// Exit status of a process that must be restarted: a real-time thread hangs.
 pub const EXIT_HUNG: u8 = 70;
 
