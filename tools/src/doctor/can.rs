@@ -102,7 +102,11 @@ impl Interface<'_> {
         }
         match self.facts.live.as_ref().and_then(|live| live.links.get(self.name)) {
             Some(Ok(link)) => {
-                found.extend([self.controller(link), self.rate(link), self.restart(link)]);
+                // The controller of an interface that is down is stopped, and needs no line for it.
+                if found.iter().all(|state| state.severity == Severity::Ok) {
+                    found.push(self.controller(link));
+                }
+                found.extend([self.rate(link), self.restart(link)]);
             }
             other => {
                 let why = match other {
@@ -131,8 +135,8 @@ impl Interface<'_> {
             )
         } else {
             format!(
-                "sudo modprobe can_raw && sudo dmesg | grep -i -e can -e {name}   (which driver the \
-                 adapter wants; then)\nsudo ip link set {name} up type can bitrate {} restart-ms 0",
+                "sudo modprobe can_raw && sudo dmesg | grep -i -e can -e {name}   # which driver the \
+                 adapter wants; then\nsudo ip link set {name} up type can bitrate {} restart-ms 0",
                 self.bitrate()
             )
         };
@@ -196,7 +200,7 @@ impl Interface<'_> {
         });
         let mend = match state {
             CanState::ErrorWarning | CanState::ErrorPassive => format!(
-                "check termination (60 ohm between CANH and CANL), bit rate and that a drive has \
+                "# check termination (60 ohm between CANH and CANL), bit rate and that a drive has \
                  power; then watch with\ncandump -e {},0:0,#FFFFFFFF",
                 self.name
             ),

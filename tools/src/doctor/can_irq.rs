@@ -25,7 +25,8 @@ fn napi(interface: &Interface<'_>) -> Finding {
         Ok(0) => finding.read("off", source).judged(Severity::Ok),
         Ok(_) => {
             let begin = format!("napi/{}-", interface.name);
-            threads(interface, finding, |name| name.starts_with(&begin), "on", "NAPI")
+            let pattern = format!("{begin}[0-9]+");
+            threads(interface, finding, |name| name.starts_with(&begin), &pattern, "on: ")
         }
         Err(unread) => finding.read(unread, source),
     }
@@ -33,19 +34,19 @@ fn napi(interface: &Interface<'_>) -> Finding {
 
 fn interrupt(interface: &Interface<'_>) -> Finding {
     let priority = interface.demand.interrupt_priority();
-    let finding = interface.finding("irq", "interrupt's thread").wanted(
-        format!("SCHED_FIFO {priority} on CPU {}", interface.demand.threads.deadline.cpu),
-        WHY_PRIORITY,
-    );
+    let finding = interface
+        .finding("irq", "interrupt's thread")
+        .wanted(format!("SCHED_FIFO {priority}"), WHY_PRIORITY);
     if interface.facts.host.link(&interface.file("device")).contains("usb") {
         let read = "a USB adapter: its frames come with those of the whole USB controller";
         return finding.read(read, interface.file("device")).mend(
-            "an adapter on PCIe or on the board: USB adds milliseconds now and then that no setting \
+            "# an adapter on PCIe or on the board: USB adds milliseconds now and then that no setting \
              takes away",
         );
     }
     let names = |name: &str| is_of(name, interface.name);
-    threads(interface, finding, names, "", "interrupt")
+    let pattern = format!("irq/[0-9]+-(s-)?{}", interface.name);
+    threads(interface, finding, names, &pattern, "")
 }
 
 /// "irq/44-can0", and "irq/44-s-can0" for the second half of a shared one.
@@ -59,17 +60,16 @@ fn threads(
     interface: &Interface<'_>,
     finding: Finding,
     is_one: impl Fn(&str) -> bool,
+    pattern: &str,
     read: &str,
-    kind: &str,
 ) -> Finding {
     let host = &interface.facts.host;
     let found: Vec<(u32, String)> =
         host.processes().into_iter().filter(|(_, name)| is_one(name)).collect();
     let (Some((first, name)), wanted) = (found.first(), interface.demand.interrupt_priority())
     else {
-        let read = format!("{read} no {kind} thread for it").trim().to_owned();
-        return finding.read(read, "/proc/*/comm").mend(
-            "the interface is down, or the kernel runs its interrupts without threads: PREEMPT_RT \
+        return finding.read(format!("{read}no such thread"), "/proc/*/comm").mend(
+            "# the interface is down, or the kernel runs its interrupts without threads: PREEMPT_RT \
              (kernel.preempt_rt above), else the kernel argument threadirqs",
         );
     };
@@ -94,10 +94,13 @@ fn threads(
         () if found.iter().any(|(pid, _)| below(*pid)) => demand.disturbance(),
         () => Severity::Note,
     };
-    let lines: Vec<String> =
-        found.iter().map(|(pid, _)| format!("sudo chrt --fifo --pid {wanted} {pid}")).collect();
-    let read = format!("{read} {words}").trim().to_owned();
-    finding.read(read, source).judged(interface.severity(severity)).mend(lines.join("\n"))
+    // By its name: the thread is another one each time that the interface is set up.
+    let mend = format!(
+        "for p in $(pgrep -x '{pattern}'); do sudo chrt --fifo --pid {wanted} $p; done   # after every \
+         `ip link set {} up`",
+        interface.name
+    );
+    finding.read(format!("{read}{words}"), source).judged(interface.severity(severity)).mend(mend)
 }
 
 fn scheduling_of(host: &Host, pid: u32) -> Option<(u32, u32)> {

@@ -49,10 +49,13 @@ fn source(facts: &Facts, demand: &Demand) -> Finding {
     };
     let others = host.text(&format!("{FOLDER}/available_clocksource")).unwrap_or_default();
     let mend = if others.split_whitespace().any(|name| name == "tsc") {
-        format!("echo tsc | sudo tee {file}\n{}", mend::kernel_argument(host, "clocksource=tsc"))
+        format!(
+            "echo tsc | sudo tee {file}\n{}",
+            mend::kernel_argument(host, "clock", "clocksource=tsc")
+        )
     } else {
-        let log = "sudo dmesg | grep -i -e tsc -e clocksource   (why the kernel gave the tsc up)";
-        format!("{log}\n{}", mend::kernel_argument(host, "tsc=reliable"))
+        let log = "sudo dmesg | grep -i -e tsc -e clocksource   # why the kernel gave the tsc up";
+        format!("{log}\n{}", mend::kernel_argument(host, "clock", "tsc=reliable"))
     };
     finding.read(current, file).judged(severity).mend(mend)
 }
@@ -114,8 +117,8 @@ fn steal(facts: &Facts, demand: &Demand) -> Finding {
     };
     let cpus = demand.all_cpus();
     finding.read(read, FILE).judged(severity).mend(format!(
-        "a physical machine; else on the hypervisor's host give CPU {cpus} of this guest each a CPU \
-         of its own:\nvirsh vcpupin GUEST {} HOST_CPU",
+        "# a physical machine; else on the hypervisor's host give CPU {cpus} of this guest each a CPU \
+         of its own\n# virsh vcpupin GUEST {} HOST_CPU",
         cpus.iter().next().unwrap_or(0)
     ))
 }
@@ -141,7 +144,7 @@ fn management_interrupts(facts: &Facts, demand: &Demand) -> Finding {
     let listen = "sudo hwlatdetect --duration=600 --threshold=10";
     if let Some(name) = hypervisor(&facts.host) {
         let read = format!("they hit the machine below the hypervisor ({name}), unseen from here");
-        return finding.read(read, source).mend("mechos doctor, on that machine");
+        return finding.read(read, source).mend("# mechos doctor, on that machine");
     }
     let (mut since_boot, mut now) = (0, 0);
     for (cpu, found) in &facts.window.smi {
@@ -156,7 +159,7 @@ fn management_interrupts(facts: &Facts, demand: &Demand) -> Finding {
                     Unread::Absent => "sudo modprobe msr && sudo mechos doctor".to_owned(),
                     Unread::Denied => "sudo mechos doctor".to_owned(),
                     // Only Intel's processors have the register.
-                    Unread::Other(_) => format!("{listen}   (this processor keeps no count)"),
+                    Unread::Other(_) => format!("{listen}   # this processor keeps no count"),
                 };
                 return finding.read(unread, source).mend(mend);
             }
@@ -168,7 +171,7 @@ fn management_interrupts(facts: &Facts, demand: &Demand) -> Finding {
     let read = format!("{now} in {} ms, {since_boot} since boot", facts.window.ms);
     let severity = if now > 0 { demand.disturbance() } else { Severity::Ok };
     finding.read(read, source).judged(severity).mend(format!(
-        "in the firmware's set-up switch off USB legacy support, power capping and error reporting; \
+        "# in the firmware's set-up switch off USB legacy support, power capping and error reporting; \
          then\n{listen}"
     ))
 }

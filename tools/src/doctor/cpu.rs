@@ -14,7 +14,7 @@ pub fn checks(facts: &Facts, demand: &Demand) -> Vec<Finding> {
     found.extend(allowed(facts, demand));
     found.push(apart(facts, demand));
     found.extend(isolation(facts, demand));
-    found.extend(sibling(facts, demand));
+    found.push(sibling(facts, demand));
     found
 }
 
@@ -38,7 +38,7 @@ fn present(facts: &Facts, demand: &Demand) -> Finding {
         return finding.mend(mend::sysfs(&facts.host, "cpu-online", "1", &paths));
     }
     finding.mend(format!(
-        "in {}, [threads]: name CPUs out of {online}{}",
+        "# in {}, [threads]: name CPUs out of {online}{}",
         demand.file_words(),
         if online.count() == 1 { " everywhere, and shared_cpu = true" } else { "" }
     ))
@@ -102,11 +102,11 @@ fn apart(facts: &Facts, demand: &Demand) -> Finding {
         .mend(if online.count() > 1 {
             let other = online.without(&cyclic).iter().next().unwrap_or(0);
             format!(
-                "in {}, [threads]: cpu = {other} for deadline and guardian, without shared_cpu",
+                "# in {}, [threads]: cpu = {other} for deadline and guardian, without shared_cpu",
                 demand.file_words()
             )
         } else {
-            "a host with a second CPU; no command gives one".to_owned()
+            "# a host with a second CPU; no command gives one".to_owned()
         })
 }
 
@@ -150,7 +150,14 @@ fn isolation(facts: &Facts, demand: &Demand) -> Vec<Finding> {
             "Otherwise the kernel runs its deferred frees on the control thread's CPU, in bursts.",
         ),
     ];
-    let found = kinds.into_iter().map(|(name, read, source, flags, why)| {
+    // All that is missing goes into one command: one line of the boot loader, one reboot.
+    let missing = kinds.iter().filter_map(|(name, read, _, flags, _)| {
+        let read = read.as_ref().ok()?;
+        let lacks = !cyclic.without(read).is_empty();
+        lacks.then(|| format!("{name}={flags}{}", read.or(&cyclic)))
+    });
+    let arguments = missing.collect::<Vec<_>>().join(" ");
+    let found = kinds.into_iter().map(|(name, read, source, _, why)| {
         let finding =
             Finding::new(format!("cpu.{name}"), name).wanted(format!("CPU {cyclic}"), why);
         let read = match read {
@@ -165,10 +172,7 @@ fn isolation(facts: &Facts, demand: &Demand) -> Vec<Finding> {
         }
         let (severity, mend) = match obstacle(host, demand, &cyclic) {
             Some((severity, what)) => (severity, what),
-            None => {
-                let argument = format!("{name}={flags}{}", read.or(&cyclic));
-                (demand.disturbance(), mend::kernel_argument(host, &argument))
-            }
+            None => (demand.disturbance(), mend::kernel_argument(host, "cpus", &arguments)),
         };
         finding.judged(severity).mend(mend)
     });
@@ -179,13 +183,13 @@ fn isolation(facts: &Facts, demand: &Demand) -> Vec<Finding> {
 fn obstacle(host: &Host, demand: &Demand, cyclic: &Cpus) -> Option<(Severity, String)> {
     let online = host.cpus(&format!("{FOLDER}/online")).unwrap_or_default();
     if online.count() < 2 {
-        let what = "a host with a second CPU: the only one cannot be isolated";
+        let what = "# a host with a second CPU: the only one cannot be isolated";
         return Some((Severity::Note, what.to_owned()));
     }
     if cyclic.has(0) {
         let other = online.iter().next_back().unwrap_or(1);
         let what = format!(
-            "in {}, [threads]: cpu = {other} for control and bus (CPU 0 keeps the kernel's time and \
+            "# in {}, [threads]: cpu = {other} for control and bus (CPU 0 keeps the kernel's time and \
              cannot be isolated), then ask again",
             demand.file_words()
         );
@@ -206,7 +210,7 @@ fn argument(host: &Host, name: &str) -> Result<Cpus, Unread> {
 }
 
 /// Another hardware thread of a cyclic CPU's core takes its execution units at any time.
-fn sibling(facts: &Facts, demand: &Demand) -> Option<Finding> {
+fn sibling(facts: &Facts, demand: &Demand) -> Finding {
     let host = &facts.host;
     let cyclic = demand.cyclic_cpus();
     let online = host.cpus(&format!("{FOLDER}/online")).unwrap_or_default();
@@ -217,27 +221,30 @@ fn sibling(facts: &Facts, demand: &Demand) -> Option<Finding> {
         "Two hardware threads share one core's execution units and caches, so that a busy neighbour \
          makes a tick up to twice as long.",
     );
+    if !cyclic.without(&online).is_empty() {
+        return finding.read(format!("CPU {cyclic} is not online"), source);
+    }
     let mut siblings = Cpus::default();
-    for cpu in cyclic.and(&online).iter() {
+    for cpu in cyclic.iter() {
         match host.cpus(&file(cpu)) {
             Ok(cpus) => siblings = siblings.or(&cpus),
-            Err(unread) => return Some(finding.read(unread, file(cpu))),
+            Err(unread) => return finding.read(unread, file(cpu)),
         }
     }
     let busy = siblings.without(&cyclic).and(&online);
     if busy.is_empty() {
-        return Some(finding.read("none online", source).judged(Severity::Ok));
+        return finding.read("none online", source).judged(Severity::Ok);
     }
     let needed = busy.and(&demand.all_cpus());
     let finding = finding.read(format!("CPU {busy} online"), source).judged(demand.disturbance());
-    Some(finding.mend(if needed.is_empty() {
+    finding.mend(if needed.is_empty() {
         let paths: Vec<String> =
             busy.iter().map(|cpu| format!("{FOLDER}/cpu{cpu}/online")).collect();
         mend::sysfs(host, "smt", "0", &paths)
     } else {
         format!(
-            "in {}, [threads]: CPU {needed} shares a core with CPU {cyclic}; take CPUs of two cores",
+            "# in {}, [threads]: CPU {needed} shares a core with CPU {cyclic}; take CPUs of two cores",
             demand.file_words()
         )
-    }))
+    })
 }

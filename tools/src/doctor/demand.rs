@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mechos_robot::{BusKind, Profile, Robot, RobotError, Threads};
+use mechos_robot::{BusKind, Profile, Robot, RobotError, Threads, Wake};
 
 use super::finding::Severity;
 use super::host::Cpus;
@@ -18,6 +18,8 @@ pub struct Demand {
     pub is_strict: bool,
     /// Priorities and CPUs.
     pub threads: Threads,
+    /// The most of its CPU that the control thread may take: its budget, and spinning before it.
+    pub busy_percent_max: u64,
     /// The kernel's CAN interfaces that it drives.
     pub buses: Vec<CanBus>,
 }
@@ -70,6 +72,7 @@ impl Demand {
             file: None,
             is_strict: robot.profile == Profile::Strict || !robot.is_simulated(),
             threads: robot.threads,
+            busy_percent_max: busy_percent_max(robot),
             buses: buses.collect(),
         }
     }
@@ -112,4 +115,13 @@ impl Demand {
     pub fn file_words(&self) -> String {
         self.file.clone().unwrap_or_else(|| "the robot file".to_owned())
     }
+}
+
+fn busy_percent_max(robot: &Robot) -> u64 {
+    let spin_ns = match robot.threads.wake {
+        Wake::Sleep => 0,
+        Wake::Spin { margin_ns, .. } => margin_ns,
+    };
+    let busy_ns = spin_ns.saturating_add(robot.budgets.execution_ns);
+    busy_ns.saturating_mul(u64::from(robot.rate_hz)) / 10_000_000
 }

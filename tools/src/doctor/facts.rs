@@ -37,6 +37,8 @@ pub struct Live {
     pub is_root: bool,
     /// The user's name.
     pub user: String,
+    /// Who called `sudo`; root's own rights then say nothing of his.
+    pub sudo_user: Option<String>,
     /// The user's own group.
     pub group: String,
     /// RLIMIT_RTPRIO; `None`: no limit.
@@ -107,6 +109,7 @@ impl Live {
         Live {
             is_root: uid.is_root(),
             user: named(user.map(|user| user.name), uid.as_raw()),
+            sudo_user: std::env::var("SUDO_USER").ok().filter(|_| uid.is_root()),
             group: named(group.map(|group| group.name), gid.as_raw()),
             rtprio: soft(Resource::RLIMIT_RTPRIO),
             memlock_bytes: soft(Resource::RLIMIT_MEMLOCK),

@@ -36,6 +36,9 @@ fn affinity(facts: &Facts, demand: &Demand) -> Finding {
     let source = "/proc/irq/*/effective_affinity_list";
     let online = host.cpus("/sys/devices/system/cpu/online").unwrap_or_default();
     let elsewhere = online.without(&cyclic);
+    if !cyclic.without(&online).is_empty() {
+        return finding.read(format!("CPU {cyclic} is not online"), source);
+    }
     if !host.exists("/proc/irq") {
         return finding.read("not there", "/proc/irq");
     }
@@ -51,7 +54,7 @@ fn affinity(facts: &Facts, demand: &Demand) -> Finding {
         names(if active.is_empty() { found.iter().collect() } else { active.clone() })
     );
     if elsewhere.is_empty() {
-        let mend = "a host with a second CPU: on the only one every interrupt comes to the cycle";
+        let mend = "# a host with a second CPU: on the only one every interrupt comes to the cycle";
         return finding.read(read, source).judged(Severity::Note).mend(mend);
     }
     let severity = if active.is_empty() { Severity::Note } else { demand.disturbance() };
@@ -65,11 +68,15 @@ fn affinity(facts: &Facts, demand: &Demand) -> Finding {
         lines.push(format!(
             "for n in {free}; do echo {elsewhere} | sudo tee /proc/irq/$n/smp_affinity_list; done"
         ));
-        lines.push(mend::kernel_argument(host, &format!("irqaffinity={elsewhere}")));
+        lines.push(mend::kernel_argument(host, "irqaffinity", &format!("irqaffinity={elsewhere}")));
     }
     if !managed.is_empty() && !cyclic.has(0) {
         // The driver spread these over all CPUs; only the kernel's command line keeps them off.
-        lines.push(mend::kernel_argument(host, &format!("isolcpus=managed_irq,domain,{cyclic}")));
+        lines.push(mend::kernel_argument(
+            host,
+            "managed-irq",
+            &format!("isolcpus=managed_irq,domain,{cyclic}"),
+        ));
     }
     finding.read(read, source).judged(severity).mend(lines.join("\n"))
 }
@@ -107,6 +114,10 @@ fn on_cpus(host: &Host, cpus: &Cpus) -> Vec<Interrupt> {
         let counts = head.iter().zip(&words).filter(|(cpu, _)| cpus.has(**cpu));
         let came = counts.filter_map(|(_, count)| count.parse::<u64>().ok()).sum();
         let name = words.get(head.len()..).and_then(<[&str]>::last).unwrap_or(&"").to_string();
+        // The boot timer of x86 belongs to one CPU for good.
+        if name == "timer" {
+            return None;
+        }
         Some(Interrupt { number, is_managed: is_managed(host, number, &name), name, came })
     });
     found.collect()

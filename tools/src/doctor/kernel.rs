@@ -24,13 +24,6 @@ fn preemption(facts: &Facts, demand: &Demand) -> Finding {
         "On any other kernel a driver may keep the CPU for as long as it likes, so that no delay \
          has a bound.",
     );
-    let package = match std::env::consts::ARCH {
-        "x86_64" => "linux-image-rt-amd64",
-        "aarch64" => "linux-image-rt-arm64",
-        "arm" => "linux-image-rt-armmp",
-        _ => "linux-image-rt-ARCHITECTURE",
-    };
-    let install = format!("sudo apt install {package} && sudo reboot");
     if facts.host.text("/sys/kernel/realtime").as_deref() == Some("1") {
         return finding.read("PREEMPT_RT", "/sys/kernel/realtime").judged(Severity::Ok);
     }
@@ -41,10 +34,29 @@ fn preemption(facts: &Facts, demand: &Demand) -> Finding {
         Ok(version) => {
             let model = version.split_whitespace().find(|word| word.starts_with("PREEMPT"));
             let model = model.unwrap_or("no preemption named").to_owned();
-            finding.read(model, VERSION).judged(demand.lack()).mend(install)
+            finding.read(model, VERSION).judged(demand.lack()).mend(install(&facts.host))
         }
         Err(unread) => finding.read(unread, VERSION),
     }
+}
+
+/// The command that installs a PREEMPT_RT kernel.
+fn install(host: &Host) -> String {
+    if host.text("/etc/os-release").is_some_and(|text| text.lines().any(|line| line == "ID=ubuntu"))
+    {
+        return "sudo pro enable realtime-kernel && sudo reboot".to_owned();
+    }
+    let package = match std::env::consts::ARCH {
+        "x86_64" => "linux-image-rt-amd64",
+        "aarch64" => "linux-image-rt-arm64",
+        "arm" => "linux-image-rt-armmp",
+        _ => "linux-image-rt-ARCHITECTURE",
+    };
+    let install = format!("sudo apt install {package}");
+    if mend::has_boot_loader(host) {
+        return format!("{install} && sudo reboot");
+    }
+    format!("{install}   # then boot it: no boot loader's file was found here")
 }
 
 /// The throttle freezes every real-time thread of a CPU that has been busy for its share of a
@@ -75,13 +87,16 @@ fn throttling(facts: &Facts, demand: &Demand) -> Finding {
     };
     let off = runtime == -1 || runtime >= period;
     let read = if off { format!("off ({runtime})") } else { format!("{runtime} of {period} us") };
+    let percent = runtime.saturating_mul(100).checked_div(period).unwrap_or(0);
+    let suffices = u64::try_from(percent).is_ok_and(|percent| percent > demand.busy_percent_max);
     let severity = match (runtime, off, shared) {
+        // The control thread alone would be frozen in every period.
         (0, ..) => demand.lack(),
+        (_, false, _) if !suffices => demand.lack(),
         (_, true, false) => Severity::Ok,
         (_, true, true) => Severity::Note,
-        // A share of half a period is spent in earnest by a thread that waits by spinning.
-        (_, false, true) if runtime.saturating_mul(2) >= period => Severity::Ok,
-        (_, false, _) => demand.disturbance(),
+        (_, false, true) => Severity::Ok,
+        (_, false, false) => demand.disturbance(),
     };
     let value = if shared { "950000" } else { "-1" };
     let mend = mend::sysctl("kernel.sched_rt_runtime_us", value);

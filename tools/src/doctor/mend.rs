@@ -1,27 +1,36 @@
 //! Commands that mend, written for the host that they are for: Debian's boot loader files, systemd's
-//! folders, `sudo` only where it is needed.
+//! folders, `sudo` only where it is needed. What no command can do stands behind a `#`, so that every
+//! mend may be pasted into a shell.
 
 use super::host::Host;
 
-/// Adds an argument to the kernel's command line.
-pub fn kernel_argument(host: &Host, argument: &str) -> String {
-    let name = argument.split(['=', '.']).next().unwrap_or("argument");
-    if host.exists("/etc/default/grub") {
+const GRUB: &str = "/etc/default/grub";
+const RASPBERRY: &str = "/boot/firmware/cmdline.txt";
+const KERNEL_INSTALL: &str = "/etc/kernel/cmdline";
+
+/// Whether this host boots from files that are known here.
+pub fn has_boot_loader(host: &Host) -> bool {
+    [GRUB, RASPBERRY, KERNEL_INSTALL].into_iter().any(|path| host.exists(path))
+}
+
+/// Adds arguments to the kernel's command line; `name` is that of the file that keeps them.
+pub fn kernel_argument(host: &Host, name: &str, argument: &str) -> String {
+    if host.exists(GRUB) {
         format!(
             "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {argument}\"' | sudo tee \
              /etc/default/grub.d/mechos-{name}.cfg && sudo update-grub && sudo reboot"
         )
-    } else if host.exists("/boot/firmware/cmdline.txt") {
+    } else if host.exists(RASPBERRY) {
         format!("sudo sed -i '1s/$/ {argument}/' /boot/firmware/cmdline.txt && sudo reboot")
-    } else if host.exists("/etc/kernel/cmdline") {
+    } else if host.exists(KERNEL_INSTALL) {
         format!(
             "sudo sed -i '1s/$/ {argument}/' /etc/kernel/cmdline && sudo kernel-install add \
              \"$(uname -r)\" \"/boot/vmlinuz-$(uname -r)\" && sudo reboot"
         )
     } else {
         format!(
-            "add  {argument}  to the kernel command line where this machine is booted from (no \
-             boot loader's file was found here), then reboot"
+            "# no boot loader's file was found here: where this machine is booted from, add to the \
+             kernel command line\n#   {argument}\n# and reboot"
         )
     }
 }

@@ -39,7 +39,7 @@ fn governor(facts: &Facts, demand: &Demand) -> Finding {
                     None => "this kernel scales no frequency; the firmware may".to_owned(),
                 };
                 return finding.read(what, file(cpu)).mend(
-                    "on the physical machine: cpupower frequency-set --governor performance, or the \
+                    "# on the physical machine: cpupower frequency-set --governor performance, or the \
                      firmware's set-up",
                 );
             }
@@ -128,7 +128,7 @@ fn idle_states(facts: &Facts, demand: &Demand) -> Finding {
                 None => "none shown by this kernel; the firmware may have some".to_owned(),
             };
             return finding.read(format!("{who}{set}"), source).mend(
-                "on the physical machine: processor.max_cstate=1 intel_idle.max_cstate=1, or the \
+                "# on the physical machine: processor.max_cstate=1 intel_idle.max_cstate=1, or the \
                  firmware's set-up",
             );
         }
@@ -147,8 +147,8 @@ fn idle_states(facts: &Facts, demand: &Demand) -> Finding {
         Err(_) => {
             let arguments = "processor.max_cstate=1 intel_idle.max_cstate=1";
             finding.judged(demand.disturbance()).mend(format!(
-                "open {DMA_LATENCY} to the daemon (power.dma_latency above), or:\n{}",
-                mend::kernel_argument(host, arguments)
+                "# open {DMA_LATENCY} to the daemon (power.dma_latency above), or\n{}",
+                mend::kernel_argument(host, "idle", arguments)
             ))
         }
     }

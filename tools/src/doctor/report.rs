@@ -51,8 +51,10 @@ pub fn text(
         let _ = writeln!(out, "\n{}", pen.draw(BOLD, theme));
         let mut sorted: Vec<&Finding> = findings.iter().collect();
         sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let mut above = None;
         for finding in sorted {
-            one(&mut out, finding, is_root, &pen);
+            one(&mut out, finding, above, is_root, &pen);
+            above = finding.mend.as_ref();
         }
     }
     let all: Vec<&Finding> = themes.iter().flat_map(|(_, findings)| findings).collect();
@@ -64,22 +66,19 @@ fn head(out: &mut String, demand: &Demand, pen: &Pen) {
     let threads = demand.threads;
     let from = demand.file.as_deref().unwrap_or("built in");
     let judged = if demand.is_strict { "a real bus" } else { "a simulation" };
-    let _ = writeln!(
-        out,
-        "{} ({from}), judged as on {judged}: {} on CPU {}, {} on CPU {}, {} on CPU {}, {} on CPU {}",
-        pen.draw(BOLD, &demand.robot),
-        format_args!("control {}", threads.control.priority),
-        threads.control.cpu,
-        format_args!("bus {}", threads.bus.priority),
-        threads.bus.cpu,
-        format_args!("deadline {}", threads.deadline.priority),
-        threads.deadline.cpu,
-        format_args!("guardian {}", threads.guardian.priority),
-        threads.guardian.cpu,
-    );
+    let named = [
+        ("control", threads.control),
+        ("bus", threads.bus),
+        ("deadline", threads.deadline),
+        ("guardian", threads.guardian),
+    ];
+    let named =
+        named.map(|(name, thread)| format!("{name} {} on CPU {}", thread.priority, thread.cpu));
+    let _ = writeln!(out, "{} ({from}), judged as on {judged}", pen.draw(BOLD, &demand.robot));
+    let _ = writeln!(out, "SCHED_FIFO {}", named.join(", "));
 }
 
-fn one(out: &mut String, finding: &Finding, is_root: bool, pen: &Pen) {
+fn one(out: &mut String, finding: &Finding, above: Option<&String>, is_root: bool, pen: &Pen) {
     let severity = finding.severity;
     let mark = format!("  {:<width$}", severity.word(), width = MARK - 2);
     let text = format!("{}: {} [{}]", finding.title, finding.read, finding.source);
@@ -95,13 +94,29 @@ fn one(out: &mut String, finding: &Finding, is_root: bool, pen: &Pen) {
     }
     labelled(out, "wanted", &finding.wanted, pen);
     labelled(out, "why", &finding.why, pen);
-    if let Some(mend) = &finding.mend {
-        for (index, line) in mend::for_user(mend, is_root).lines().enumerate() {
-            let label = if index == 0 { "mend" } else { "" };
-            let label = format!("{:MARK$}{label:<width$}", "", width = LABEL - MARK);
-            let _ = writeln!(out, "{}{}", pen.draw(FAINT, &label), pen.draw(BOLD, line));
+    match &finding.mend {
+        None => {}
+        Some(mend) if Some(mend) == above => labelled(out, "mend", "as above", pen),
+        Some(mend) => {
+            for (index, line) in mend_lines(mend, is_root, WIDTH - LABEL).iter().enumerate() {
+                let label = if index == 0 { "mend" } else { "" };
+                let label = format!("{:MARK$}{label:<width$}", "", width = LABEL - MARK);
+                let _ = writeln!(out, "{}{}", pen.draw(FAINT, &label), pen.draw(BOLD, line));
+            }
         }
     }
+}
+
+/// Commands as they are; what stands behind a `#` is for people and broken into lines.
+fn mend_lines(mend: &str, is_root: bool, columns: usize) -> Vec<String> {
+    let mend = mend::for_user(mend, is_root);
+    let lines = mend.lines().flat_map(|line| match line.strip_prefix("# ") {
+        Some(words) if line.len() > columns => {
+            wrap(words, columns - 2).into_iter().map(|line| format!("# {line}")).collect()
+        }
+        _ => vec![line.to_owned()],
+    });
+    lines.collect()
 }
 
 fn labelled(out: &mut String, label: &str, text: &str, pen: &Pen) {
@@ -153,19 +168,15 @@ fn verdict(out: &mut String, demand: &Demand, all: &[&Finding], is_root: bool, p
     let robot = &demand.robot;
     let words = match worst {
         Severity::Failure if demand.is_strict => {
-            format!("this host gives {robot} no real time; on a real bus it would not arm")
+            format!("on a real bus {robot} does not arm here, or without any real time")
         }
         Severity::Failure => format!("{robot} does not run on this host"),
         Severity::Warning if demand.is_strict => {
-            format!("{robot} runs, and this host will make it miss deadlines")
+            format!("{robot} arms, and this host may make it miss deadlines")
         }
         Severity::Warning => format!("good enough for a simulation of {robot}, not for motors"),
         Severity::Unknown => "nothing wrong was read, but not everything could be read".to_owned(),
         Severity::Note | Severity::Ok => format!("this host is fit for {robot}"),
-    };
-    let first = |severity| {
-        let mut those = all.iter().filter(move |finding| finding.severity == severity);
-        those.find(|finding| finding.mend.is_some())
     };
     let _ = writeln!(out);
     let line = format!("{}: {words}.", sums(all));
@@ -175,11 +186,16 @@ fn verdict(out: &mut String, demand: &Demand, all: &[&Finding], is_root: bool, p
     if worst < Severity::Warning {
         return;
     }
-    if let Some(finding) = first(worst) {
-        let mend = mend::for_user(finding.mend.as_deref().unwrap_or_default(), is_root);
+    // A command before what only hands can do.
+    let mends = |finding: &&&Finding| finding.severity == worst && finding.mend.is_some();
+    let is_command =
+        |finding: &&&Finding| finding.mend.as_ref().is_some_and(|mend| !mend.starts_with('#'));
+    let first = all.iter().filter(mends).find(is_command).or_else(|| all.iter().find(mends));
+    if let Some(finding) = first {
+        let mend = finding.mend.as_deref().unwrap_or_default();
         let _ = writeln!(out, "First mend ({}):", finding.id);
-        for line in mend.lines() {
-            let _ = writeln!(out, "  {}", pen.draw(BOLD, line));
+        for line in mend_lines(mend, is_root, WIDTH - 2) {
+            let _ = writeln!(out, "  {}", pen.draw(BOLD, &line));
         }
     }
 }

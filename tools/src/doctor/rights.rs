@@ -4,7 +4,7 @@ use super::capability::{CAP_IPC_LOCK, CAP_SYS_NICE};
 use super::demand::Demand;
 use super::facts::{Facts, Live};
 use super::finding::{Finding, Severity};
-use super::host::Host;
+use super::host::{Host, Unread};
 use super::trial::Trial;
 
 const ELSEWHERE: &str = "not asked: another root than this host's is looked at";
@@ -25,7 +25,10 @@ fn priority(facts: &Facts, demand: &Demand) -> Finding {
     let Some(live) = &facts.live else { return finding.read(ELSEWHERE, source) };
     let limit = live.rtprio.map_or("none".to_owned(), |limit| limit.to_string());
     let tried = match &live.trial {
-        Trial::Granted => "granted to this user".to_owned(),
+        Trial::Granted => match &live.sudo_user {
+            None => "granted to this user".to_owned(),
+            Some(user) => format!("granted to root by sudo, not known of {user}"),
+        },
         Trial::Refused(why) => format!("refused to this user ({why})"),
         Trial::Unclear(what) => format!("unclear: {what}"),
     };
@@ -33,11 +36,12 @@ fn priority(facts: &Facts, demand: &Demand) -> Finding {
     let finding = finding.read(format!("{tried}; rtprio limit {limit}; {files}"), source);
     let by_files = by_files(facts, live, CAP_SYS_NICE);
     let (severity, obstacle) = match (&live.trial, by_files) {
+        (_, ByFiles::Granted) => (Severity::Ok, None),
         // Whoever may do it by himself needs no help from the files.
-        (Trial::Granted, _) | (_, ByFiles::Granted) => (Severity::Ok, None),
+        (Trial::Granted, _) if live.sudo_user.is_none() => (Severity::Ok, None),
         (_, ByFiles::Unread) => (Severity::Unknown, None),
-        (Trial::Refused(_) | Trial::Unclear(_), ByFiles::Missing) => (demand.lack(), None),
-        (Trial::Refused(_) | Trial::Unclear(_), ByFiles::Void(why)) => (demand.lack(), Some(why)),
+        (_, ByFiles::Missing) => (demand.lack(), None),
+        (_, ByFiles::Void(why)) => (demand.lack(), Some(why)),
     };
     grant(finding.judged(severity), live, obstacle, wanted)
 }
@@ -60,8 +64,10 @@ fn locked_memory(facts: &Facts, demand: &Demand) -> Finding {
     let files = files_words(live, CAP_IPC_LOCK, "cap_ipc_lock");
     let finding = finding.read(format!("{limit}{who}; {files}"), source);
     let (severity, obstacle) = match by_files(facts, live, CAP_IPC_LOCK) {
-        _ if live.memlock_bytes.is_none() || own => (Severity::Ok, None),
         ByFiles::Granted => (Severity::Ok, None),
+        _ if (live.memlock_bytes.is_none() || own) && live.sudo_user.is_none() => {
+            (Severity::Ok, None)
+        }
         ByFiles::Unread => (Severity::Unknown, None),
         ByFiles::Missing => (demand.lack(), None),
         ByFiles::Void(why) => (demand.lack(), Some(why)),
@@ -82,8 +88,12 @@ enum ByFiles {
 }
 
 fn by_files(facts: &Facts, live: &Live, capability: u32) -> ByFiles {
-    if live.binaries.iter().any(|(_, found)| found.is_err()) {
-        return ByFiles::Unread;
+    for (path, found) in &live.binaries {
+        match found {
+            Err(Unread::Other(why)) => return ByFiles::Void(format!("{}: {why}", path.display())),
+            Err(_) => return ByFiles::Unread,
+            Ok(_) => {}
+        }
     }
     let given = |found: &Result<super::capability::FileCapabilities, _>| {
         found.as_ref().is_ok_and(|found| found.has(capability))
@@ -161,12 +171,12 @@ fn grant(finding: Finding, live: &Live, obstacle: Option<String>, priority: u8) 
     match obstacle {
         None => finding.mend(setcap.join("\n")),
         Some(why) => {
-            let user = &live.user;
+            let user = live.sudo_user.as_ref().unwrap_or(&live.user);
             let read = format!("{}; a file's capabilities count for nothing: {why}", finding.read);
             Finding { read, ..finding }.mend(format!(
                 "printf '%s\\n' '{user} - rtprio {priority}' '{user} - memlock unlimited' | sudo tee \
-                 /etc/security/limits.d/mechos.conf   (then log in again)\n\
-                 sudo prlimit --pid $$ --rtprio={priority} --memlock=unlimited   (this shell, now)"
+                 /etc/security/limits.d/mechos.conf   # then log in again\n\
+                 sudo prlimit --pid $$ --rtprio={priority} --memlock=unlimited   # this shell, now"
             ))
         }
     }
