@@ -61,10 +61,18 @@ pub struct Args {
     /// what was asked for it.
     #[arg(long, conflicts_with = "allow_no_rt")]
     pub demand_rt: bool,
+    /// Take `mechos fault` on a real bus too: for tests of the stops, with the motors' power off or
+    /// nobody in reach.
+    #[arg(long)]
+    pub allow_faults: bool,
     /// The user that cognition runs as; the daemon's own is accepted for simulated buses only.
     #[arg(long, value_name = "UID")]
     pub cognition_uid: Option<u32>,
 }
+
+/// What a refused fault is answered on a real bus.
+pub const FAULTS_REFUSED: &str = "faults are injected on simulated buses only; for a test on a real \
+     or virtual CAN bus start with --allow-faults (mechos up --allow-faults)";
 
 impl Args {
     /// The switched-off stop paths.

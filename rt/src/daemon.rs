@@ -140,7 +140,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let mut housekeeping = Housekeeping::new(
         &robot,
         &args.runtime,
-        StatusBook::new(&robot, args.stops_disabled(), host, same_user, ledger)?,
+        StatusBook::new(&robot, args, host, same_user, ledger)?,
         cognition_uid,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,
@@ -192,6 +192,12 @@ fn announce(host: &host::HostReport, robot: &Robot, args: &Args) {
                     "Going on, because --allow-no-rt was given: deadlines will be missed.",
                 (false, false) => "Arming is refused on a real bus unless --allow-no-rt is given.",
             }
+        );
+    }
+    if args.allow_faults && !robot.is_simulated() {
+        warn!(
+            "FAULTS MAY BE INJECTED ON A REAL BUS (--allow-faults): anybody who may operate this \
+               machine can stall, kill and silence what drives its motors"
         );
     }
     let off = args.stops_disabled().names();

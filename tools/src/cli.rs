@@ -35,7 +35,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Start everything, arm a simulated robot, show it, end in order on Ctrl-C.
+    /// Start everything, arm a robot whose drives are simulated, show it, end in order on Ctrl-C.
     Up(Box<UpOptions>),
     /// End in order what `mechos up` started, also where `mechos up` itself is gone.
     Down(Place),
@@ -55,7 +55,7 @@ pub enum Command {
     Resume(Place),
     /// Mode, cause, axes, latencies, misses, sums.
     Status(Place),
-    /// Inject a fault, on simulated buses only.
+    /// Inject a fault, on simulated buses or where `up --allow-faults` runs.
     Fault {
         /// Which one.
         #[command(subcommand)]
@@ -121,6 +121,13 @@ pub struct UpOptions {
     /// Leave arming to the operator: `mechos arm`.
     #[arg(long)]
     pub no_arm: bool,
+    /// Simulate the drives also on the kernel's CAN interfaces of the robot file; virtual ones (vcan)
+    /// only.
+    #[arg(long)]
+    pub sim_drives: bool,
+    /// Let `mechos fault` work on the kernel's CAN interfaces too: for tests of the stops.
+    #[arg(long)]
+    pub allow_faults: bool,
     /// The simulator writes a JSON line for each frame.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -331,6 +338,14 @@ mod tests {
         assert!(timed.place.json);
         let off = up(&["--disable-stop", "kernel", "--disable-stop", "drop"]).unwrap();
         assert_eq!(off.disable_stop, [StopPath::Kernel, StopPath::Drop]);
+    }
+
+    #[test]
+    fn drives_are_simulated_and_faults_allowed_only_when_asked() {
+        let plain = up(&[]).unwrap();
+        assert!(!plain.sim_drives && !plain.allow_faults);
+        let asked = up(&["--sim-drives", "--allow-faults"]).unwrap();
+        assert!(asked.sim_drives && asked.allow_faults);
     }
 
     #[test]

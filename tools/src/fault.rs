@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mechos_operator::{Command, Fault, GUARDIAN_SOCKET, OPERATOR_SOCKET};
+use mechos_operator::{Client, Command, Fault, GUARDIAN_SOCKET, OPERATOR_SOCKET};
 use mechos_sim::control;
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
@@ -19,6 +19,8 @@ use crate::{print, runtime_dir};
 const GUARDIAN_THREAD: &str = "guardian";
 /// How long the simulator's answer may take.
 const SIM_MAX: Duration = Duration::from_secs(5);
+/// How long a process may take to say whether faults are allowed.
+const ASK_MAX: Duration = Duration::from_millis(500);
 
 /// Who carries a fault out.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +50,7 @@ pub fn inject(kind: &FaultKind, place: &Place) -> Result<(), Failure> {
             "injected".to_owned()
         }
         Route::Signal(process, signal) => {
-            simulated(&runtime)?;
+            allowed(&runtime)?;
             let pid = process.signal(&runtime, signal)?;
             format!("{signal} to {} (process {pid})", process.name())
         }
@@ -88,12 +90,18 @@ fn route(kind: &FaultKind) -> Route {
     }
 }
 
-/// A machine with a simulator has no real motors.
-fn simulated(runtime: &Path) -> Result<(), SignalError> {
-    match Process::Sim.pid(runtime) {
-        Some(_) => Ok(()),
-        None => Err(SignalError::NotSimulated(runtime.to_owned())),
+/// A machine with a simulator has no real motors; else the daemon or the guardian says that faults
+/// are allowed. Either will do: the other may be the one that was stopped.
+fn allowed(runtime: &Path) -> Result<(), SignalError> {
+    let ask = |socket| Client::connect(runtime.join(socket), ASK_MAX).ok();
+    let says_rt = || ask(OPERATOR_SOCKET)?.status().ok().map(|status| status.faults_allowed);
+    let says_guardian =
+        || ask(GUARDIAN_SOCKET)?.guardian_status().ok().map(|status| status.faults_allowed);
+    let simulated = Process::Sim.pid(runtime).is_some();
+    if simulated || says_guardian() == Some(true) || says_rt() == Some(true) {
+        return Ok(());
     }
+    Err(SignalError::NotSimulated(runtime.to_owned()))
 }
 
 fn now_ns() -> u64 {
@@ -106,7 +114,7 @@ mod tests {
     use super::*;
     use crate::cli::Target;
     use crate::testing::{Folder, serve};
-    use mechos_operator::Reply;
+    use mechos_operator::{GuardianStatus, Reply, Status};
 
     #[test]
     fn a_thread_is_asked_for_at_its_own_process() {
@@ -128,6 +136,23 @@ mod tests {
         let kill = FaultKind::Kill { process: Target::Rt };
         let error = inject(&kill, &place).unwrap_err().to_string();
         assert!(error.contains("simulated buses only"), "{error}");
+    }
+
+    #[test]
+    fn a_signal_passes_where_either_process_says_that_faults_are_allowed() {
+        let folder = Folder::new("fault-allowed");
+        let _rt = serve(&folder, OPERATOR_SOCKET, |request| {
+            Reply::with_status(request.id, Status::default())
+        });
+        let place = Place { runtime: Some(folder.path().to_owned()), json: false };
+        // This test is the listening process: SIGCONT does nothing to it.
+        let cont = FaultKind::Cont { process: Target::Rt };
+        assert!(inject(&cont, &place).is_err());
+        let _guardian = serve(&folder, GUARDIAN_SOCKET, |request| {
+            let status = GuardianStatus { faults_allowed: true, ..GuardianStatus::default() };
+            Reply::with_guardian(request.id, status)
+        });
+        inject(&cont, &place).unwrap();
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub enum SignalError {
         /// The runtime directory.
         runtime: PathBuf,
     },
-    /// No simulator runs beside it.
-    #[error("faults are injected on simulated buses only, and no mechos-sim runs in {}", .0.display())]
+    /// Its motors may be real, and nobody allowed faults.
+    #[error("faults are injected on simulated buses only, and no mechos-sim runs in {}; for a test on a real bus start with `mechos up --allow-faults`", .0.display())]
     NotSimulated(PathBuf),
     /// The system refused.
     #[error("cannot signal {name} (process {pid}): {source}")]

@@ -34,7 +34,8 @@ pub enum Command {
     Status,
     /// Controlled stop, power off, then the process ends.
     Shutdown,
-    /// Inject a fault, for demonstrations and tests; simulated buses only.
+    /// Inject a fault, for demonstrations and tests: on simulated buses, or in a process that was
+    /// started with `--allow-faults`.
     Fault {
         /// Which one.
         kind: Fault,

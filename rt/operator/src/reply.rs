@@ -97,7 +97,7 @@ pub enum RefusalCode {
     Malformed,
     /// This process does not take this command.
     NotHere,
-    /// Allowed on simulated buses only.
+    /// Allowed on simulated buses only, and where `--allow-faults` was given.
     SimulatedOnly,
     /// Another operator's command is still being decided; ask again.
     Busy,

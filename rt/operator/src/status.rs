@@ -68,6 +68,9 @@ pub struct Status {
     pub pids: Pids,
     /// Cognition runs under the daemon's own user: accepted on simulated buses only.
     pub same_user: bool,
+    /// Faults are injected here: every bus is simulated, or `--allow-faults` was given.
+    #[serde(default)]
+    pub faults_allowed: bool,
 }
 
 /// The three kinds of miss, counted apart, against the period.
@@ -341,6 +344,9 @@ pub struct GuardianStatus {
     pub ledger: LedgerStatus,
     /// Switched off by `--disable-stop guardian`: it watches and sends nothing.
     pub disabled: bool,
+    /// Faults are injected here: every bus is simulated, or `--allow-faults` was given.
+    #[serde(default)]
+    pub faults_allowed: bool,
     /// What the host did not grant, each with the command that mends it.
     pub warnings: Vec<String>,
     /// The processes.

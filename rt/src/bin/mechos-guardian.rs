@@ -32,6 +32,9 @@ struct Args {
     /// Switch a stop path off; simulated buses only. May be repeated; `guardian` is this one.
     #[arg(long, value_name = "PATH")]
     disable_stop: Vec<StopPath>,
+    /// Take `mechos fault` on a real bus too, for tests of the stops.
+    #[arg(long)]
+    allow_faults: bool,
 }
 
 /// Counts what real-time threads ask of the heap while the machine is armed.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         robot: args.robot,
         runtime: args.runtime,
         disabled: args.disable_stop.contains(&StopPath::Guardian),
+        allow_faults: args.allow_faults,
         others_disabled: args.disable_stop.iter().any(|path| *path != StopPath::Guardian),
     };
     match run(&options) {

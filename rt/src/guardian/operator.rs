@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_protocol::records::Cause;
 
 use super::words::{Injection, Words};
+use crate::args::FAULTS_REFUSED;
 use crate::ledger::Ledger;
 use crate::names::kebab;
 use crate::operator_server::{BindError, OperatorServer};
@@ -44,8 +45,8 @@ pub struct Facts {
     pub robot: String,
     /// `strict` or `relaxed`.
     pub profile: &'static str,
-    /// Whether every bus is simulated.
-    pub simulated: bool,
+    /// Every bus is simulated, or `--allow-faults` was given.
+    pub faults_allowed: bool,
     /// False for `--disable-stop guardian`.
     pub acts: bool,
     /// What the host did not grant.
@@ -128,9 +129,8 @@ impl Desk {
     }
 
     fn fault(&self, id: u64, fault: &Fault) -> Reply {
-        if !self.facts.simulated {
-            let text = "faults are injected on simulated buses only";
-            return Reply::refused(id, RefusalCode::SimulatedOnly, text);
+        if !self.facts.faults_allowed {
+            return Reply::refused(id, RefusalCode::SimulatedOnly, FAULTS_REFUSED);
         }
         let (injection, thread) = match fault {
             Fault::Panic { thread } => (Injection::Panic, thread),
@@ -170,6 +170,7 @@ impl Desk {
             threads,
             ledger,
             disabled: !self.facts.acts,
+            faults_allowed: self.facts.faults_allowed,
             warnings: self
                 .facts
                 .warnings

@@ -53,6 +53,8 @@ pub struct Options {
     pub disabled: bool,
     /// Another stop path was switched off: of no effect here, but simulated buses only.
     pub others_disabled: bool,
+    /// `--allow-faults`: take injected faults on a real bus too.
+    pub allow_faults: bool,
 }
 
 /// Why the guardian did not start. Nothing was sent.
@@ -109,7 +111,7 @@ pub fn run(options: &Options) -> Result<ExitCode, GuardianError> {
     let facts = Facts {
         robot: robot.name.clone(),
         profile: robot.profile.name(),
-        simulated: robot.is_simulated(),
+        faults_allowed: robot.is_simulated() || options.allow_faults,
         acts: !options.disabled,
         warnings: report.warnings,
     };
@@ -136,6 +138,9 @@ fn announce(robot: &Robot, report: &host::HostReport, options: &Options) {
     info!(robot = robot.name, profile = robot.profile.name(), budget_ns, "mechos-guardian starts");
     for warning in &report.warnings {
         warn!("{warning}");
+    }
+    if options.allow_faults && !robot.is_simulated() {
+        warn!("FAULTS MAY BE INJECTED ON A REAL BUS (--allow-faults)");
     }
     if options.disabled {
         warn!("the guardian is switched off: it watches, and stops nothing");

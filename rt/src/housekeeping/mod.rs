@@ -90,7 +90,7 @@ impl Housekeeping {
         let server = OperatorServer::bind(&runtime.join(mechos_operator::OPERATOR_SOCKET))?;
         let names = robot.buses.iter().map(|bus| bus.name.clone()).collect();
         let arming_ns = robot.budgets.arming_ns;
-        let desk = Desk::new(server, ends.operators, robot.is_simulated(), names, arming_ns);
+        let desk = Desk::new(server, ends.operators, names, arming_ns);
         let link = LinkKeeper::new(
             robot,
             runtime,

@@ -12,6 +12,7 @@ use rtrb::Producer;
 use shm_protocol::records::Cause;
 
 use super::status::{StatusBook, interlock_names};
+use crate::args::FAULTS_REFUSED;
 use crate::inject::{Injection, Target};
 use crate::ledger::Ledger;
 use crate::names::{kebab, mode_name};
@@ -41,21 +42,19 @@ pub struct Desk {
     to_kernel: Producer<OperatorCommand>,
     pending: Vec<Pending>,
     next_id: u64,
-    simulated: bool,
     bus_names: Vec<String>,
     arming_ns: u64,
 }
 
 impl Desk {
-    /// A desk behind `server`. Faults are injected only when `simulated`.
+    /// A desk behind `server`.
     pub fn new(
         server: OperatorServer,
         to_kernel: Producer<OperatorCommand>,
-        simulated: bool,
         bus_names: Vec<String>,
         arming_ns: u64,
     ) -> Self {
-        Self { server, to_kernel, pending: Vec::new(), next_id: 1, simulated, bus_names, arming_ns }
+        Self { server, to_kernel, pending: Vec::new(), next_id: 1, bus_names, arming_ns }
     }
 
     /// The descriptors to poll.
@@ -88,7 +87,7 @@ impl Desk {
         let id = asked.request.id;
         let action = match &asked.request.command {
             Command::Status => return Some(Reply::with_status(id, book.status(shared))),
-            Command::Fault { kind } => return Some(self.inject(id, kind, shared)),
+            Command::Fault { kind } => return Some(self.inject(id, kind, shared, book)),
             Command::Arm => {
                 // Read back now, before the kernel sees the edge: it arms on nothing old. Release
                 // pairs with the Acquire of the control thread's look, which follows the edge.
@@ -122,10 +121,9 @@ impl Desk {
         None
     }
 
-    fn inject(&self, id: u64, kind: &Fault, shared: &Arc<Shared>) -> Reply {
-        if !self.simulated {
-            let text = "faults are injected on simulated buses only";
-            return Reply::refused(id, RefusalCode::SimulatedOnly, text);
+    fn inject(&self, id: u64, kind: &Fault, shared: &Arc<Shared>, book: &StatusBook) -> Reply {
+        if !book.faults_allowed() {
+            return Reply::refused(id, RefusalCode::SimulatedOnly, FAULTS_REFUSED);
         }
         let (target, injection) = match kind {
             Fault::StallControl { ms } => {

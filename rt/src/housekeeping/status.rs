@@ -12,6 +12,7 @@ use mechos_operator::{
 use mechos_robot::Robot;
 use shm_protocol::records::Cause;
 
+use crate::args::Args;
 use crate::host::HostReport;
 use crate::ledger::Ledger;
 use crate::miss_cause::MissCause;
@@ -56,6 +57,7 @@ pub struct StatusBook {
     stops_disabled: StopsDisabled,
     host: HostReport,
     same_user: bool,
+    faults_allowed: bool,
     wake: Histogram<u64>,
     compute: Histogram<u64>,
     send: Histogram<u64>,
@@ -78,7 +80,7 @@ impl StatusBook {
     /// The histogram library's, for bounds that it does not take.
     pub fn new(
         robot: &Robot,
-        stops_disabled: StopsDisabled,
+        args: &Args,
         host: HostReport,
         same_user: bool,
         ledger: Ledger,
@@ -91,9 +93,10 @@ impl StatusBook {
             axis_names: robot.axes.iter().map(|axis| axis.name.clone()).collect(),
             buses: robot.buses.iter().map(|b| (b.name.clone(), b.load.percent)).collect(),
             period_ns: robot.budgets.period_ns,
-            stops_disabled,
+            stops_disabled: args.stops_disabled(),
             host,
             same_user,
+            faults_allowed: robot.is_simulated() || args.allow_faults,
             wake: histogram()?,
             compute: histogram()?,
             send: histogram()?,
@@ -141,6 +144,11 @@ impl StatusBook {
         self.snapshot.as_ref().map_or(Mode::Disarmed, |snapshot| snapshot.mode)
     }
 
+    /// Whether faults may be injected.
+    pub fn faults_allowed(&self) -> bool {
+        self.faults_allowed
+    }
+
     /// The status now, with the threads as the kernel grants them at this moment.
     pub fn status(&self, shared: &Shared) -> Status {
         let (threads, ledger) = self.ledger.status();
@@ -163,6 +171,7 @@ impl StatusBook {
             stops_disabled: self.stops_disabled.names(),
             pids: self.pids,
             same_user: self.same_user,
+            faults_allowed: self.faults_allowed,
             mode: mode_name(Mode::Disarmed).to_owned(),
             cause: kebab(&Cause::None),
             // Until the first tick nothing is known, and nothing may be armed.

@@ -14,6 +14,7 @@ pub mod bus;
 pub mod control;
 pub mod drive;
 pub mod faults;
+pub mod interface;
 pub mod log;
 pub mod server;
 pub mod spec;

@@ -15,7 +15,7 @@ const HOST: u16 = 0x7f;
 
 pub(crate) fn spec(drives: u8) -> WorldSpec {
     WorldSpec {
-        buses: vec![BusSpec { name: "can0".into(), bitrate: 1_000_000 }],
+        buses: vec![BusSpec { name: "can0".into(), bitrate: 1_000_000, interface: None }],
         drives: (1..=drives).map(DriveSpec::example).collect(),
     }
 }

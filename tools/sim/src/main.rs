@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let robot = Robot::load(&arguments.robot)?;
-    let spec = WorldSpec::of(&robot)?;
+    let spec = WorldSpec::of(&robot);
     let Arguments { runtime, log, seed, round_us, .. } = arguments;
     let options = Options { runtime, log, seed, round_ns: u64::from(round_us) * 1_000 };
     let server = Server::new(spec, &options)?;

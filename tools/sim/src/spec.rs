@@ -8,10 +8,12 @@ const BRAKE_RATIO: f64 = 2.0;
 /// One bus.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BusSpec {
-    /// Name; the socket is `bus-<name>.sock`.
+    /// Name; the socket of a modelled one is `bus-<name>.sock`.
     pub name: String,
     /// Bit rate, bit/s.
     pub bitrate: u32,
+    /// Interface of the kernel that the drives are attached to; `None`: the bus is modelled here.
+    pub interface: Option<String>,
 }
 
 /// One drive with the axis that it moves. All numbers are finite.
@@ -94,30 +96,18 @@ pub struct WorldSpec {
     pub drives: Vec<DriveSpec>,
 }
 
-/// Why a robot cannot be simulated.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// A bus of the kernel is none of the simulator's.
-    #[error(
-        "bus `{0}` is a CAN interface of the kernel; the simulator serves buses of kind \"sim\" only"
-    )]
-    NotSimulated(String),
-}
-
 impl WorldSpec {
     /// The buses and drives of a robot file, in its order.
-    ///
-    /// # Errors
-    /// A bus is not simulated.
-    pub fn of(robot: &Robot) -> Result<Self, SpecError> {
-        let buses = robot.buses.iter().map(|bus| match bus.kind {
-            BusKind::Sim => Ok(BusSpec { name: bus.name.clone(), bitrate: bus.bitrate }),
-            BusKind::SocketCan { .. } => Err(SpecError::NotSimulated(bus.name.clone())),
+    pub fn of(robot: &Robot) -> Self {
+        let buses = robot.buses.iter().map(|bus| BusSpec {
+            name: bus.name.clone(),
+            bitrate: bus.bitrate,
+            interface: match &bus.kind {
+                BusKind::Sim => None,
+                BusKind::SocketCan { interface } => Some(interface.clone()),
+            },
         });
-        Ok(Self {
-            buses: buses.collect::<Result<_, _>>()?,
-            drives: robot.axes.iter().map(DriveSpec::of).collect(),
-        })
+        Self { buses: buses.collect(), drives: robot.axes.iter().map(DriveSpec::of).collect() }
     }
 }
 

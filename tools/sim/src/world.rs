@@ -1,11 +1,15 @@
 //! The whole simulated machine under injected time: buses, drives, clients. No clock, no I/O, no
 //! thread; the server around it hands in frames and the time, and takes what was on the wire.
 
+mod kernel;
+
 use arrayvec::ArrayString;
 use hal::bus::NAME_MAX;
 use hal::frame::{Frame, FrameKind};
 
-use crate::bus::arbiter::{Arbiter, Order, StationId, SubmitError, Transmitted};
+use crate::bus::arbiter::{Arbiter, StationId, SubmitError, Transmitted};
+use crate::bus::kernel::{KernelBus, OTHERS};
+use crate::bus::wire::Wire;
 use crate::drive::{Drive, Observed};
 use crate::faults::{Faults, Silence};
 use crate::spec::{DriveSpec, WorldSpec};
@@ -62,7 +66,7 @@ pub struct BusCounters {
 }
 
 struct BusState {
-    arbiter: Arbiter,
+    wire: Wire,
     identities: Vec<Option<Identity>>,
     counters: BusCounters,
 }
@@ -94,7 +98,10 @@ impl World {
     /// All drives powered on at `start_ns`. `seed` decides which frames an injected fault destroys.
     pub fn new(spec: &WorldSpec, seed: u64, start_ns: u64) -> Self {
         let buses = spec.buses.iter().map(|bus| BusState {
-            arbiter: Arbiter::new(bus.bitrate, start_ns),
+            wire: match bus.interface {
+                None => Wire::Modelled(Arbiter::new(bus.bitrate, start_ns)),
+                Some(_) => Wire::Kernel(KernelBus::default()),
+            },
             identities: Vec::new(),
             counters: BusCounters::default(),
         });
@@ -104,6 +111,7 @@ impl World {
             drives: Vec::new(),
             faults: Faults::new(seed, spec.buses.len()),
         };
+        world.name_others();
         for drive in &spec.drives {
             world.add_drive(drive, start_ns);
         }
@@ -114,7 +122,7 @@ impl World {
         let mut name = Name::new();
         let _ = std::fmt::write(&mut name, format_args!("drive:{}", spec.node));
         let identity = Identity { name, pid: 0 };
-        if let Some(station) = self.attach(spec.bus, identity, Order::Priority) {
+        if let Some(station) = self.attach(spec.bus, identity, Wire::connect_drive) {
             let drive = Drive::new(spec.clone(), start_ns);
             let due_ns = drive.due_ns();
             let silence = Silence::default();
@@ -122,32 +130,42 @@ impl World {
         }
     }
 
-    fn attach(&mut self, bus: usize, identity: Identity, order: Order) -> Option<StationId> {
-        let bus = self.buses.get_mut(bus)?;
-        let station = bus.arbiter.connect(order)?;
+    fn identify(bus: &mut BusState, station: StationId, identity: Identity) -> Option<()> {
         if bus.identities.len() <= station.index() {
             bus.identities.resize(station.index() + 1, None);
         }
         *bus.identities.get_mut(station.index())? = Some(identity);
+        Some(())
+    }
+
+    fn attach(
+        &mut self,
+        bus: usize,
+        identity: Identity,
+        connect: fn(&mut Wire) -> Option<StationId>,
+    ) -> Option<StationId> {
+        let bus = self.buses.get_mut(bus)?;
+        let station = connect(&mut bus.wire)?;
+        Self::identify(bus, station, identity)?;
         Some(station)
     }
 
     /// A client joins a bus; `None` if there is no such bus or no room on it.
     pub fn connect(&mut self, bus: usize, identity: Identity) -> Option<ClientId> {
-        let station = self.attach(bus, identity, Order::Fifo)?;
+        let station = self.attach(bus, identity, Wire::connect_client)?;
         Some(ClientId { bus, station })
     }
 
     /// A client is gone. What it handed in before still goes out.
     pub fn disconnect(&mut self, client: ClientId) {
         if let Some(bus) = self.buses.get_mut(client.bus) {
-            bus.arbiter.disconnect(client.station);
+            bus.wire.disconnect(client.station);
         }
     }
 
     /// Free places in a client's transmit queue.
     pub fn room(&self, client: ClientId) -> usize {
-        self.buses.get(client.bus).map_or(0, |bus| bus.arbiter.room(client.station))
+        self.buses.get(client.bus).map_or(0, |bus| bus.wire.room(client.station))
     }
 
     /// A client hands in a frame that arrived at `at_ns` (not before the time the world has come to).
@@ -161,7 +179,7 @@ impl World {
         if frame.kind() == FrameKind::Error {
             return Err(SubmitError::NotSendable);
         }
-        bus.arbiter.submit(client.station, frame, at_ns.max(self.now_ns))
+        bus.wire.submit(client.station, frame, at_ns.max(self.now_ns))
     }
 
     /// When something next happens by itself.
@@ -172,13 +190,13 @@ impl World {
     /// When somebody outside must next look: the end of a frame, or a drive's own timer. Starts of
     /// frames lie before; they are worked out afterwards from the times at which frames came.
     pub fn next_wake_ns(&self) -> Option<u64> {
-        let wires = self.buses.iter().filter_map(|bus| bus.arbiter.next_delivery_ns());
+        let wires = self.buses.iter().filter_map(|bus| bus.wire.next_delivery_ns());
         wires.chain(self.drives.iter().filter_map(|drive| drive.due_ns)).min()
     }
 
     fn next(&self) -> Option<(u64, Next)> {
         let wires = self.buses.iter().enumerate();
-        let wires = wires.filter_map(|(n, bus)| Some((bus.arbiter.next_event_ns()?, Next::Bus(n))));
+        let wires = wires.filter_map(|(n, bus)| Some((bus.wire.next_event_ns()?, Next::Bus(n))));
         let timers = self.drives.iter().enumerate();
         let timers = timers.filter_map(|(n, drive)| Some((drive.due_ns?, Next::Drive(n))));
         wires.chain(timers).min()
@@ -202,18 +220,21 @@ impl World {
 
     fn on_wire(&mut self, index: usize, at_ns: u64, deliver: &mut impl FnMut(&Delivery)) {
         let Some(bus) = self.buses.get_mut(index) else { return };
-        let Some(sent) = bus.arbiter.step(at_ns) else { return };
-        bus.counters.bits = bus.arbiter.sent_bits();
-        if self.faults.destroys(index, at_ns) {
-            bus.counters.destroyed += 1;
+        let Some(sent) = bus.wire.step(at_ns) else { return };
+        bus.counters.bits = bus.wire.sent_bits();
+        let Transmitted { station, frame, submitted_ns, wire_ns } = sent;
+        let was_on_wire = matches!(bus.wire, Wire::Kernel(_));
+        // A drive's frame on the kernel's bus had its chance to be destroyed before it went there.
+        let destroyed = (!was_on_wire || station == OTHERS) && self.faults.destroys(index, at_ns);
+        bus.counters.destroyed += u64::from(destroyed);
+        if destroyed && !was_on_wire {
             return;
         }
         bus.counters.frames += 1;
-        let Transmitted { station, frame, submitted_ns, wire_ns } = sent;
         let Some(Some(sender)) = bus.identities.get(station.index()).copied() else { return };
         for number in 0..self.drives.len() {
             let Some(state) = self.drives.get(number) else { break };
-            let hears = state.bus == index && state.station != station;
+            let hears = state.bus == index && state.station != station && !destroyed;
             if hears && !state.silence.is_deaf(at_ns) {
                 self.with_drive(number, at_ns, |drive| drive.on_frame(&frame, at_ns));
             }
@@ -228,11 +249,16 @@ impl World {
         state.due_ns = state.drive.due_ns();
         let mute = state.silence.is_mute(at_ns);
         let Some(bus) = self.buses.get_mut(state.bus) else { return };
+        let attached = matches!(bus.wire, Wire::Kernel(_));
         for out in state.drive.outgoing().filter(|_| !mute) {
+            if attached && self.faults.destroys(state.bus, at_ns) {
+                bus.counters.destroyed += 1;
+                continue;
+            }
             let taken = if out.process_data {
-                bus.arbiter.replace(state.station, out.frame, at_ns)
+                bus.wire.replace(state.station, out.frame, at_ns)
             } else {
-                bus.arbiter.submit(state.station, out.frame, at_ns)
+                bus.wire.submit(state.station, out.frame, at_ns)
             };
             bus.counters.overflowed += u64::from(taken.is_err());
         }

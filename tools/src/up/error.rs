@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mechos_robot::RobotError;
+use mechos_sim::interface::InterfaceError;
 
 use super::confine::ConfineError;
 use crate::runtime_dir::RuntimeDirError;
@@ -14,6 +15,9 @@ pub enum StartError {
     /// Options that do not go together, or not with this robot.
     #[error("{0}")]
     Options(String),
+    /// An interface on which no drives may be simulated.
+    #[error("--sim-drives: {0}")]
+    Interface(#[from] InterfaceError),
     /// The robot file cannot be read.
     #[error("cannot read the robot file {}: {source}. Give one that exists with --robot; without --robot the built-in six-axis arm is used", path.display())]
     RobotFile {

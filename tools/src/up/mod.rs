@@ -1,4 +1,4 @@
-//! `mechos up`: starts the machine, arms it if it is simulated, shows it, keeps it, ends it.
+//! `mechos up`: starts the machine, arms it if its drives are simulated, shows it, keeps it, ends it.
 //!
 //! A process that was killed is started again; the daemon then begins Halted, and nothing here ever
 //! resets or arms a second time.
@@ -136,7 +136,7 @@ impl Machine {
             self.runtime.display()
         ));
         let mission = Mission::new(Wanted {
-            arm: self.robot.is_simulated() && !options.no_arm,
+            arm: plan::has_simulated_drives(options, &self.robot) && !options.no_arm,
             planner: !options.no_cognition,
             length: options.length,
             home_rad: self.robot.axes.iter().map(|axis| axis.home_rad).collect(),

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use mechos_robot::Robot;
+use mechos_robot::{BusKind, Robot};
+use mechos_sim::interface::check_virtual;
 use nix::unistd::{Uid, User};
 
 use super::StartError;
@@ -50,10 +51,15 @@ pub fn planner_user(options: &UpOptions, robot: &Robot) -> Result<Option<User>, 
     }
 }
 
+/// Whether no real motor can move: every bus is simulated, or every drive is (`--sim-drives`).
+pub fn has_simulated_drives(options: &UpOptions, robot: &Robot) -> bool {
+    robot.is_simulated() || options.sim_drives
+}
+
 /// Refuses what does not go together, before anything is made.
 ///
 /// # Errors
-/// [`StartError::Options`].
+/// [`StartError::Options`], [`StartError::Interface`].
 pub fn check(options: &UpOptions, robot: &Robot) -> Result<(), StartError> {
     if robot.is_simulated() {
         return Ok(());
@@ -62,7 +68,13 @@ pub fn check(options: &UpOptions, robot: &Robot) -> Result<(), StartError> {
         let text = "--disable-stop is for simulated buses only; this robot file names a real one";
         return Err(StartError::Options(text.to_owned()));
     }
-    if options.log.is_some() {
+    if options.sim_drives {
+        for bus in &robot.buses {
+            if let BusKind::SocketCan { interface } = &bus.kind {
+                check_virtual(interface)?;
+            }
+        }
+    } else if options.log.is_some() {
         let text = "--log writes the simulator's frames, and this robot file names a real bus; \
                     record that with candump";
         return Err(StartError::Options(text.to_owned()));
@@ -92,7 +104,7 @@ pub fn programs(
         Process::Cognition => cognition(options, runtime),
     };
     let wanted = |process: &Process| match process {
-        Process::Sim => robot.is_simulated(),
+        Process::Sim => has_simulated_drives(options, robot),
         Process::Cognition => !options.no_cognition,
         Process::Guardian | Process::Rt => true,
     };
@@ -128,6 +140,9 @@ fn watched(options: &UpOptions, robot_file: &Path, runtime: &Path) -> Vec<OsStri
     let mut args = common(robot_file, runtime);
     for path in &options.disable_stop {
         args.extend(["--disable-stop".into(), path.word().into()]);
+    }
+    if options.allow_faults {
+        args.push("--allow-faults".into());
     }
     args
 }
@@ -175,6 +190,14 @@ mod tests {
 
     fn arm6() -> Robot {
         Robot::parse(super::super::ARM6, "arm6.toml").unwrap()
+    }
+
+    fn on_interface(interface: &str) -> Robot {
+        let mut robot = arm6();
+        for bus in &mut robot.buses {
+            bus.kind = BusKind::SocketCan { interface: interface.into() };
+        }
+        robot
     }
 
     fn plan(options: &UpOptions) -> Vec<Program> {
@@ -230,10 +253,7 @@ mod tests {
 
     #[test]
     fn a_real_bus_has_no_simulator_and_keeps_all_its_stops() {
-        let mut robot = arm6();
-        for bus in &mut robot.buses {
-            bus.kind = mechos_robot::BusKind::SocketCan { interface: "can0".into() };
-        }
+        let robot = on_interface("can0");
         let [bin, run] = ["/bin", "/run/m"].map(Path::new);
         let options = UpOptions { no_cognition: true, ..UpOptions::default() };
         let plan = programs(&options, &robot, bin, run, Path::new("/r"), None);
@@ -242,8 +262,43 @@ mod tests {
         assert!(check(&options, &robot).is_ok());
         let off = UpOptions { disable_stop: vec![StopPath::Kernel], ..options.clone() };
         assert!(check(&off, &robot).is_err());
+        let log = UpOptions { log: Some("/tmp/f".into()), ..options.clone() };
+        assert!(check(&log, &robot).unwrap_err().to_string().contains("candump"));
         let same_user = UpOptions::default();
         assert!(check(&same_user, &robot).unwrap_err().to_string().contains("--cognition-user"));
+    }
+
+    #[test]
+    fn simulated_drives_on_an_interface_bring_the_simulator() {
+        let robot = on_interface("nocan9");
+        let [bin, run] = ["/bin", "/run/m"].map(Path::new);
+        let options = UpOptions {
+            sim_drives: true,
+            allow_faults: true,
+            log: Some("/tmp/f".into()),
+            ..UpOptions::default()
+        };
+        assert!(has_simulated_drives(&options, &robot));
+        assert!(!has_simulated_drives(&UpOptions::default(), &robot));
+        let plan = programs(&options, &robot, bin, run, Path::new("/r"), None);
+        let order: Vec<_> = plan.iter().map(|program| program.process).collect();
+        assert_eq!(order, Process::ALL);
+        for (process, wanted) in [(Process::Rt, true), (Process::Guardian, true)] {
+            assert_eq!(line(&plan, process).contains("--allow-faults"), wanted);
+        }
+        for process in [Process::Sim, Process::Cognition] {
+            assert!(!line(&plan, process).contains("--allow-faults"));
+        }
+    }
+
+    #[test]
+    fn simulated_drives_need_a_virtual_interface() {
+        let robot = on_interface("nocan9");
+        let options = UpOptions { sim_drives: true, no_cognition: true, ..UpOptions::default() };
+        let error = check(&options, &robot).unwrap_err().to_string();
+        let mend = "ip link add nocan9 type vcan && ip link set nocan9 up";
+        assert!(error.contains("--sim-drives") && error.contains(mend), "{error}");
+        assert!(check(&options, &on_interface("lo")).unwrap_err().to_string().contains("real"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The robot file as its author meets it: arm6 as shipped, and arm6 with one thing wrong.
 
 mod arm6;
+mod can;
 mod machine;
 mod timing;
 mod words;

@@ -20,6 +20,10 @@ pub const STATIONS_MAX: usize = 160;
 pub struct StationId(usize);
 
 impl StationId {
+    pub(super) const fn numbered(index: usize) -> Self {
+        Self(index)
+    }
+
     /// Its number on the bus, below `STATIONS_MAX`.
     pub fn index(self) -> usize {
         self.0

@@ -2,3 +2,5 @@
 
 pub mod arbiter;
 pub mod bits;
+pub mod kernel;
+pub mod wire;

@@ -3,8 +3,10 @@
 //! Each round: read the clock; take in everything that had come by then; let the world advance to
 //! that time and hand out what was on the wire; sleep until the next wire time or the next datagram.
 //! So nothing is delivered before its wire time, no frame is overtaken by modelled time, and after
-//! the process was held up, what came meanwhile takes effect at the times at which it came.
+//! the process was held up, what came meanwhile takes effect at the times at which it came. A frame
+//! on an attached interface begins a round at once: drives answer a SYNC without delay.
 
+mod attached;
 pub mod operator;
 pub mod peer;
 pub mod realtime;
@@ -23,6 +25,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use hal::simbus::wire::{ClientMessage, Refusal, SimMessage, WireError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -33,9 +36,12 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 
 use crate::bus::arbiter::QUEUE_MAX;
 use crate::control::SOCKET_NAME;
+use crate::interface::InterfaceError;
 use crate::log::Log;
-use crate::spec::WorldSpec;
+use crate::spec::{BusSpec, WorldSpec};
 use crate::world::{Identity, World};
+use attached::{Attached, RETRY_NS};
+use hal::bus::BusError;
 use operator::Connection;
 use peer::{Incoming, Peer, Scratch, Stage};
 use realtime::now_ns;
@@ -58,6 +64,8 @@ const SLICE_NS: u64 = 1_000_000;
 const CLOSING_MAX_NS: u64 = 5_000_000_000;
 /// Datagrams taken from one client in one round.
 const BATCH_MAX: usize = 64;
+/// Attached interfaces and the rest, that one sleep waits for.
+const DESCRIPTORS_MAX: usize = 33;
 /// Readiness taken in one round.
 const EVENTS_MAX: usize = 64;
 
@@ -81,6 +89,12 @@ pub enum ServerError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// An interface on which drives may not be attached.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// An interface that cannot be opened.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// The frame log.
     #[error("frame log: {0}")]
     Log(io::Error),
@@ -100,7 +114,9 @@ pub struct Server {
     spec: WorldSpec,
     world: World,
     epoll: Epoll,
-    listeners: Vec<Listener>,
+    /// One a bus; none where the bus is an attached interface.
+    listeners: Vec<Option<Listener>>,
+    attached: Vec<Attached>,
     control: Listener,
     signal: (UnixStream, UnixStream),
     peers: Vec<Option<Peer>>,
@@ -122,11 +138,13 @@ impl Server {
     pub fn new(spec: WorldSpec, options: &Options) -> Result<Self, ServerError> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.runtime)?;
         let control = Listener::open(options.runtime.join(SOCKET_NAME), SockType::Stream)?;
-        let mut listeners = Vec::new();
-        for bus in &spec.buses {
+        let attached = Attached::open_all(&spec)?;
+        let listen = |bus: &BusSpec| {
             let path = options.runtime.join(format!("bus-{}.sock", bus.name));
-            listeners.push(Listener::open(path, SockType::SeqPacket)?);
-        }
+            let modelled = bus.interface.is_none();
+            modelled.then(|| Listener::open(path, SockType::SeqPacket)).transpose()
+        };
+        let listeners: Vec<_> = spec.buses.iter().map(listen).collect::<Result<_, _>>()?;
         let names = spec.buses.iter().map(|bus| bus.name.clone()).collect();
         let log = Log::start(options.log.as_deref(), names).map_err(ServerError::Log)?;
         let signal = UnixStream::pair()?;
@@ -135,7 +153,9 @@ impl Server {
         epoll.add(&control, readable(Token::Control))?;
         epoll.add(&signal.0, readable(Token::Signal))?;
         for (index, listener) in listeners.iter().enumerate() {
-            epoll.add(listener, readable(Token::Bus(index)))?;
+            if let Some(listener) = listener {
+                epoll.add(listener, readable(Token::Bus(index)))?;
+            }
         }
         let now = now_ns();
         Ok(Self {
@@ -143,6 +163,7 @@ impl Server {
             spec,
             epoll,
             listeners,
+            attached,
             control,
             signal,
             peers: Vec::new(),
@@ -174,10 +195,11 @@ impl Server {
         self.realtime = realtime;
         while !self.is_over() {
             let now = self.round();
+            let waits = self.transmit();
             if now >= self.sweep_ns {
                 self.sweep(now);
             }
-            self.sleep(now)?;
+            self.sleep(now, waits)?;
         }
         Ok(())
     }
@@ -196,6 +218,7 @@ impl Server {
                     self.handle(token);
                 }
             }
+            self.hear(now);
             let until = now.min(self.world.now_ns() + SLICE_NS);
             self.advance(until, now);
             if until >= now {
@@ -220,17 +243,27 @@ impl Server {
 
     /// Sleeps until something is due. While frames are on their way rounds begin `round_ns` apart
     /// and datagrams do not wake the thread: they keep the times at which they came, so that only
-    /// deliveries can be late by it, and one wake-up (the dear part) serves several frames.
-    fn sleep(&self, round_began_ns: u64) -> Result<(), ServerError> {
-        let due_ns = self.world.next_wake_ns().unwrap_or(u64::MAX).min(self.sweep_ns);
+    /// deliveries can be late by it, and one wake-up (the dear part) serves several frames. A frame
+    /// on an attached interface always wakes it: nothing there is delayed for a model's sake.
+    fn sleep(&self, round_began_ns: u64, retry: bool) -> Result<(), ServerError> {
+        let retry_ns = if retry { round_began_ns + RETRY_NS } else { u64::MAX };
+        let due_ns = self.world.next_wake_ns().unwrap_or(u64::MAX);
+        let due_ns = due_ns.min(self.sweep_ns).min(retry_ns);
         let earliest_ns = round_began_ns + self.round_ns;
-        let slept = if due_ns <= earliest_ns + self.round_ns {
-            let until = TimeSpec::from_duration(Duration::from_nanos(due_ns.max(earliest_ns)));
+        let soon = due_ns <= earliest_ns + self.round_ns;
+        let until_ns = if soon { due_ns.max(earliest_ns) } else { due_ns };
+        let slept = if soon && self.attached.is_empty() {
+            let until = TimeSpec::from_duration(Duration::from_nanos(until_ns));
             let flags = ClockNanosleepFlags::TIMER_ABSTIME;
             clock_nanosleep(ClockId::CLOCK_MONOTONIC, flags, &until).map(|_| ())
         } else {
-            let left = Duration::from_nanos(due_ns.saturating_sub(now_ns()));
-            let mut fds = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+            let left = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
+            let others = (!soon).then(|| self.epoll.0.as_fd());
+            let waiting = self.attached.iter().filter_map(Attached::descriptor).chain(others);
+            let mut fds: ArrayVec<PollFd, DESCRIPTORS_MAX> = waiting
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+                .take(DESCRIPTORS_MAX)
+                .collect();
             ppoll(&mut fds, Some(TimeSpec::from_duration(left)), None).map(|_| ())
         };
         match slept {
@@ -253,7 +286,10 @@ impl Server {
     }
 
     fn accept(&mut self, bus: usize) {
-        let Some(stream) = self.listeners.get(bus).and_then(Listener::accept) else { return };
+        let Some(stream) = self.listeners.get(bus).and_then(|listener| listener.as_ref()?.accept())
+        else {
+            return;
+        };
         let Some((pid, uid)) = socket::peer(&stream) else { return };
         let peer = Peer::new(stream, bus, pid, now_ns());
         if !socket::is_allowed(uid) {
@@ -372,6 +408,7 @@ impl Server {
 
     fn sweep(&mut self, now: u64) {
         self.sweep_ns = now + SWEEP_NS;
+        self.reattach();
         for index in 0..self.peers.len() {
             if let Some(Some(Peer { stage: Stage::Waiting(since), .. })) = self.peers.get(index)
                 && now.saturating_sub(*since) > HELLO_MAX_NS

@@ -30,7 +30,7 @@ impl Running {
         let name = format!("mechos-sim-{}-{number}", std::process::id());
         let runtime = std::env::temp_dir().join(name);
         let spec = WorldSpec {
-            buses: vec![BusSpec { name: "can0".into(), bitrate }],
+            buses: vec![BusSpec { name: "can0".into(), bitrate, interface: None }],
             drives: (1..=drives).map(DriveSpec::example).collect(),
         };
         let log = Some(runtime.join("frames.jsonl"));
@@ -236,7 +236,7 @@ fn after_a_hold_up_frames_take_effect_at_the_times_at_which_they_came() {
     std::fs::create_dir(&runtime).unwrap();
     let options =
         Options { runtime: runtime.clone(), log: Some(log.clone()), seed: 1, round_ns: ROUND_NS };
-    let buses = vec![BusSpec { name: "can0".into(), bitrate: 1_000_000 }];
+    let buses = vec![BusSpec { name: "can0".into(), bitrate: 1_000_000, interface: None }];
     let mut server = Server::new(WorldSpec { buses, drives: Vec::new() }, &options).unwrap();
 
     let flags = SockFlag::SOCK_CLOEXEC;
