@@ -229,7 +229,12 @@ mod tests {
             axes: ["base", "elbow"]
                 .map(|name| AxisStatus { name: name.into(), ..AxisStatus::default() })
                 .into(),
-            halts: vec![Halt { cause: "drive-fault".into(), detail: 1, t_ns: 1_000_000_000 }],
+            halts: vec![Halt {
+                cause: "drive-fault".into(),
+                detail: 1,
+                t_ns: 1_000_000_000,
+                ..Halt::default()
+            }],
             ..Status::default()
         }
     }

@@ -32,6 +32,13 @@ pub enum Command {
     Resume,
     /// Answer with the status.
     Status,
+    /// Answer with one whole distribution of the daemon's latencies.
+    Latency {
+        /// Which one.
+        path: LatencyPath,
+        /// Empty it after answering.
+        reset: bool,
+    },
     /// Controlled stop, power off, then the process ends.
     Shutdown,
     /// Inject a fault, for demonstrations and tests: on simulated buses, or in a process that was
@@ -40,6 +47,40 @@ pub enum Command {
         /// Which one.
         kind: Fault,
     },
+}
+
+/// A way through the daemon whose duration is kept as a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatencyPath {
+    /// A tick's nominal start to the control thread awake.
+    Wake,
+    /// Awake to the last order handed over.
+    Compute,
+    /// Nominal start to the last frame handed to the bus; every bus counts.
+    Send,
+    /// Nominal start to the echo of the tick's SYNC, which follows its setpoints; every bus counts.
+    Wire,
+    /// An intent's time of issue to the tick that admitted it.
+    IntentSeen,
+    /// An intent's time of issue to the echo of the first frame of the tick that admitted it; every
+    /// bus counts.
+    IntentWire,
+    /// Arrival of a position to the telemetry that carries it, published.
+    FeedbackPublished,
+}
+
+impl LatencyPath {
+    /// All of them, in the order of the way from the timer to the planner.
+    pub const ALL: [LatencyPath; 7] = [
+        LatencyPath::Wake,
+        LatencyPath::Compute,
+        LatencyPath::Send,
+        LatencyPath::Wire,
+        LatencyPath::IntentSeen,
+        LatencyPath::IntentWire,
+        LatencyPath::FeedbackPublished,
+    ];
 }
 
 /// A fault to inject into the process that listens.
@@ -65,6 +106,18 @@ pub enum Fault {
     Allocate,
     /// The control thread makes a system call that is not on its list (getppid).
     Call,
+    /// The control tick computes for this long beside its work.
+    Busy {
+        /// How long, us, 1 to 1,000,000.
+        us: u32,
+    },
+    /// The control tick touches fresh pages until it is past its execution budget.
+    PageFault,
+    /// The control tick waits for a lock that another thread holds this long.
+    Lock {
+        /// How long, us, 1 to 1,000,000.
+        us: u32,
+    },
 }
 
 #[cfg(test)]
@@ -85,6 +138,13 @@ mod tests {
         let line = serde_json::to_string(&Request { id: 1, command: command.clone() }).unwrap();
         assert_eq!(line, r#"{"id":1,"command":{"fault":{"kind":{"stall-control":{"ms":30}}}}}"#);
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap().command, command);
+    }
+
+    #[test]
+    fn a_distribution_is_asked_for_by_its_name() {
+        let command = Command::Latency { path: LatencyPath::IntentWire, reset: true };
+        let line = serde_json::to_string(&Request { id: 2, command }).unwrap();
+        assert_eq!(line, r#"{"id":2,"command":{"latency":{"path":"intent-wire","reset":true}}}"#);
     }
 
     #[test]

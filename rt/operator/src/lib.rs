@@ -7,17 +7,19 @@
 
 mod client;
 mod command;
+mod latency;
 mod line;
 mod reply;
 mod status;
 
 pub use client::{CallError, Client, ConnectError};
-pub use command::{Command, Fault, Request};
+pub use command::{Command, Fault, LatencyPath, Request};
+pub use latency::{LATENCY_DIGITS, LATENCY_MAX_NS, LATENCY_MIN_NS, Latency};
 pub use line::{Filled, LINE_MAX, LineError, LineReader, encode_line};
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use status::{
-    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, IntentSums, LedgerStatus, MissCauses,
-    Misses, Percentiles, Pids, RtStatus, Status, ThreadStatus,
+    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, InjectedStatus, IntentSums, LedgerStatus,
+    MissCauses, MissStatus, Misses, Percentiles, Pids, RtStatus, Status, ThreadStatus,
 };
 
 /// File name of the daemon's socket inside the runtime directory.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::latency::Latency;
 use crate::status::{GuardianStatus, Status};
 
 /// One line to an operator: `{"id":1,"ok":true}`.
@@ -22,6 +23,9 @@ pub struct Reply {
     /// The guardian's answer to `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardian: Option<Box<GuardianStatus>>,
+    /// The daemon's answer to `latency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Box<Latency>>,
 }
 
 impl Reply {
@@ -55,6 +59,11 @@ impl Reply {
     /// The daemon's status.
     pub fn with_status(id: u64, status: Status) -> Reply {
         Reply { status: Some(Box::new(status)), ..Reply::done(id) }
+    }
+
+    /// One distribution.
+    pub fn with_latency(id: u64, latency: Latency) -> Reply {
+        Reply { latency: Some(Box::new(latency)), ..Reply::done(id) }
     }
 
     /// The guardian's status.

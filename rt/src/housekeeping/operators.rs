@@ -88,6 +88,10 @@ impl Desk {
         let action = match &asked.request.command {
             Command::Status => return Some(Reply::with_status(id, book.status(shared))),
             Command::Fault { kind } => return Some(self.inject(id, kind, shared, book)),
+            Command::Latency { .. } => {
+                let text = "this daemon keeps no distributions yet";
+                return Some(Reply::refused(id, RefusalCode::NotHere, text));
+            }
             Command::Arm => {
                 // Read back now, before the kernel sees the edge: it arms on nothing old. Release
                 // pairs with the Acquire of the control thread's look, which follows the edge.
@@ -133,6 +137,10 @@ impl Desk {
             Fault::Loop { thread } => (self.target(thread), Injection::Loop),
             Fault::Allocate => (Some(Target::Control), Injection::Allocate),
             Fault::Call => (Some(Target::Control), Injection::Call),
+            Fault::Busy { .. } | Fault::PageFault | Fault::Lock { .. } => {
+                let text = "this daemon does not inject this fault yet";
+                return Reply::refused(id, RefusalCode::NotHere, text);
+            }
         };
         match target {
             Some(target) if shared.inject.arm(target, injection) => Reply::done(id),

@@ -136,7 +136,12 @@ impl StatusBook {
         if self.halts.len() >= HALTS_MAX {
             self.halts.pop_front();
         }
-        self.halts.push_back(Halt { cause: kebab(&cause), detail, t_ns });
+        self.halts.push_back(Halt {
+            cause: kebab(&cause),
+            detail,
+            t_ns,
+            ..Halt::default()
+        });
     }
 
     /// The mode that the kernel assigned last.
