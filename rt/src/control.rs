@@ -9,26 +9,27 @@ use std::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
 use hal::drive::{DriveCommand, DriveFeedback, DriveGoal};
+use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
 use mechos_kernel::io::{AxisFeedback, AxisState, Goal, OperatorCommand};
 use mechos_kernel::{Config, Inputs, Kernel, Mode, Outputs};
+use mechos_operator::LatencyPath;
 use mechos_robot::Wake;
 use nix::sys::eventfd::EventFd;
 use rtrb::{Consumer, Producer};
-use shm_protocol::records::{AXES_MAX, Cause};
+use shm_protocol::records::{AXES_MAX, Cause, VerdictKind};
 
 use crate::fence::Fences;
 use crate::gather::{LinkDesk, Watchers};
 use crate::host::clock;
-use crate::host::grants::{ThreadCounters, counters_of_current};
 use crate::host::slots;
 use crate::inject::Target;
-use crate::miss_cause::cause_of;
+use crate::miss_cause::{Previous, Usage};
 use crate::note::{Note, Notes};
 use crate::order::{Order, Report};
 use crate::publish::Publisher;
-use crate::schedule::{Miss, Schedule, Tick, judge};
+use crate::schedule::{Allowed, Schedule, Tick, judge};
 use crate::shared::Shared;
-use crate::snapshot::Sample;
+use crate::stamps::Stamps;
 
 /// The control thread's end of one bus.
 pub struct BusEnd {
@@ -78,6 +79,12 @@ pub struct ControlThread {
     pub deadline_ns: u64,
     /// How it waits for the next tick.
     pub wake: Wake,
+    /// Arrival of the positions that came in with this tick, CLOCK_MONOTONIC ns.
+    pub arrived_ns: ArrayVec<u64, AXES_MAX>,
+    /// When the tick began that first ordered the stop in force, CLOCK_MONOTONIC ns.
+    pub halt_ns: Option<u64>,
+    /// The tick before; kept over a caught panic.
+    pub previous: Option<Previous>,
 }
 
 impl ControlThread {
@@ -87,19 +94,34 @@ impl ControlThread {
         while !self.shared.leave.load(Ordering::Relaxed) {
             let woken_ns = self.wait_until(schedule.next_ns());
             let tick = schedule.begin(woken_ns);
-            let began = (counters_of_current(), clock::thread_ns());
-            self.shared.inject.act(Target::Control, clock::now_ns);
+            let began = Usage::now();
+            self.act_on_injection(&tick);
             self.gather(&tick, woken_ns);
+            let gathered_ns = clock::now_ns();
             let before = self.kernel.mode();
             self.kernel.tick(&self.config, &self.inputs, &mut self.outputs);
             self.act_on_reset(woken_ns);
+            let decided_ns = clock::now_ns();
             self.hand_out(&tick);
             let computed_ns = clock::now_ns();
+            let stamps = Stamps { woken_ns, began, gathered_ns, decided_ns, computed_ns };
             // Before the bells: from there on the bus threads take this CPU, as they should.
-            let miss = self.judge(&tick, woken_ns, computed_ns, began);
+            self.judge(&tick, &stamps);
             self.ring();
             self.tick_off(&tick, computed_ns);
-            self.publish(&schedule, miss, before);
+            self.publish(&schedule, before);
+            self.previous = Some(Previous { began, computed_ns, done_ns: clock::now_ns() });
+        }
+    }
+
+    /// Carries out an injected fault, if one is armed, and says which tick it hit.
+    fn act_on_injection(&mut self, tick: &Tick) {
+        if let Some(injection) = self.shared.inject.act(Target::Control, clock::now_ns) {
+            self.notes.leave(Note::Injected {
+                injection,
+                tick: tick.number,
+                t_ns: clock::now_ns(),
+            });
         }
     }
 
@@ -126,6 +148,9 @@ impl ControlThread {
     fn begin_schedule(&mut self) -> Schedule {
         let period_ns = self.config.budgets.period_ns;
         if let Some(schedule) = self.publisher.schedule {
+            // What is late from here on is the fault of the tick that never ended.
+            let (computed_ns, done_ns) = (u64::MAX, u64::MAX);
+            self.previous = Some(Previous { began: Usage::now(), computed_ns, done_ns });
             return schedule;
         }
         let start_ns = (clock::now_ns() / period_ns.max(1) + 2).saturating_mul(period_ns);
@@ -134,6 +159,7 @@ impl ControlThread {
     }
 
     fn gather(&mut self, tick: &Tick, now_ns: u64) {
+        self.arrived_ns.clear();
         for bus in &mut self.buses {
             let mut newest = None;
             while let Ok(report) = bus.reports.pop() {
@@ -142,6 +168,12 @@ impl ControlThread {
             let Some(report) = newest else { continue };
             for (axis, drive) in bus.axes.iter().zip(report.drives) {
                 if let Some(slot) = self.feedback.get_mut(*axis) {
+                    let known_ns = slot.as_ref().and_then(|known| known.position_time_ns);
+                    let arrived_ns = drive.position_time_ns.filter(|t| Some(*t) != known_ns);
+                    if let Some(arrived_ns) = arrived_ns {
+                        // Every axis is on one bus: there is room for all.
+                        let _ = self.arrived_ns.try_push(arrived_ns);
+                    }
                     *slot = Some(drive);
                 }
             }
@@ -185,6 +217,10 @@ impl ControlThread {
         self.shared.armed.store(!idle, Ordering::Release);
         slots::set_armed(!idle);
         let halt = self.outputs.axes.iter().any(|axis| axis.goal == Goal::Halt);
+        let now_ns = self.inputs.now_ns;
+        self.halt_ns = halt.then(|| self.halt_ns.unwrap_or(now_ns));
+        let issued_ns = self.admitted();
+        let allowed = self.allowed();
         for bus in &mut self.buses {
             let mut commands = ArrayVec::new();
             for axis in &bus.axes {
@@ -195,12 +231,17 @@ impl ControlThread {
                     fault_resets: self.fault_resets,
                 });
             }
+            let computed_ns = clock::now_ns();
+            let late = judge(tick, allowed, now_ns, computed_ns).is_some();
             let order = Order {
                 tick: tick.number,
                 nominal_ns: tick.nominal_ns,
-                computed_ns: clock::now_ns(),
+                computed_ns,
+                late,
                 halt,
+                halt_ns: self.halt_ns.unwrap_or(0),
                 energised: self.outputs.energised,
+                issued_ns: issued_ns.clone(),
                 commands,
             };
             // A full ring means a bus thread that hangs: the deadline thread sees its tick stand.
@@ -208,6 +249,27 @@ impl ControlThread {
         }
         self.watchers.beat(tick.number, clock::now_ns(), self.outputs.mode, self.outputs.energised);
         self.link.answer(&self.outputs);
+    }
+
+    /// When the intents that this tick admitted were issued. A time that the gate would not have
+    /// taken belongs to another claim under the same number.
+    fn admitted(&mut self) -> ArrayVec<u64, CLAIMS_PER_TICK_MAX> {
+        let mut issued_ns = ArrayVec::new();
+        for verdict in &self.outputs.verdicts {
+            if !matches!(verdict.kind, VerdictKind::Accepted | VerdictKind::Clamped) {
+                continue;
+            }
+            let age = |t_ns: u64| self.inputs.now_ns.saturating_sub(t_ns);
+            let found = self.inputs.claims.iter().map(|claim| &claim.intent).find(|intent| {
+                intent.number == verdict.number
+                    && age(intent.issued_ns) <= self.config.gate.intent_age_max_ns
+            });
+            let Some(intent) = found else { continue };
+            // No more are admitted than are taken.
+            let _ = issued_ns.try_push(intent.issued_ns);
+            self.publisher.timings.sample(LatencyPath::IntentSeen, age(intent.issued_ns));
+        }
+        issued_ns
     }
 
     fn tick_off(&mut self, tick: &Tick, computed_ns: u64) {
@@ -220,38 +282,36 @@ impl ControlThread {
         if self.outputs.energised && late_ns > self.deadline_ns {
             self.shared.latch.raise(Cause::DeadlineControl, 0);
         }
-        self.publisher.sample(Sample {
-            wake_ns: self.inputs.now_ns.saturating_sub(tick.nominal_ns).saturating_add(skipped_ns),
-            compute_ns: computed_ns.saturating_sub(self.inputs.now_ns),
-        });
+        let woken_ns = self.inputs.now_ns;
+        let wake_ns = woken_ns.saturating_sub(tick.nominal_ns).saturating_add(skipped_ns);
+        let timings = &mut self.publisher.timings;
+        timings.sample(LatencyPath::Wake, wake_ns);
+        timings.sample(LatencyPath::Compute, computed_ns.saturating_sub(woken_ns));
     }
 
-    /// Judges the tick against the period and notes a miss with its cause. `began` is what the
-    /// thread's counters and its own running time were at the wake-up.
-    fn judge(
-        &mut self,
-        tick: &Tick,
-        woken_ns: u64,
-        computed_ns: u64,
-        (counters, ran_ns): (ThreadCounters, u64),
-    ) -> Option<Miss> {
-        let period_ns = self.config.budgets.period_ns;
-        let miss = judge(tick, period_ns, self.execution_ns, woken_ns, computed_ns)?;
-        let end_ns = if miss == Miss::LateWake { woken_ns } else { computed_ns };
-        let computing_ns = computed_ns.saturating_sub(woken_ns);
-        let ran_ns = clock::thread_ns().saturating_sub(ran_ns);
+    fn allowed(&self) -> Allowed {
+        let (period_ns, execution_ns) = (self.config.budgets.period_ns, self.execution_ns);
+        Allowed { period_ns, execution_ns }
+    }
+
+    /// Judges the tick, counts a miss and notes it with its cause.
+    fn judge(&mut self, tick: &Tick, stamps: &Stamps) {
+        let judged = stamps.judge(tick, self.allowed(), self.previous.as_ref(), Usage::now);
+        let Some(judged) = judged else { return };
+        self.shared.misses.count(judged.miss, judged.cause);
         self.notes.leave(Note::Missed {
-            t_ns: computed_ns,
+            t_ns: stamps.computed_ns,
             tick: tick.number,
-            miss,
-            cause: cause_of(miss, &counters, &counters_of_current(), computing_ns, ran_ns),
+            miss: judged.miss,
+            cause: judged.cause,
+            stage: judged.stage,
+            bus: None,
             skipped: tick.skipped_before,
-            late_ns: end_ns.saturating_sub(tick.nominal_ns),
+            late_ns: judged.late_ns,
         });
-        Some(miss)
     }
 
-    fn publish(&mut self, schedule: &Schedule, miss: Option<Miss>, before: Mode) {
+    fn publish(&mut self, schedule: &Schedule, before: Mode) {
         if before != self.outputs.mode {
             self.notes.leave(Note::Mode {
                 t_ns: self.inputs.now_ns,
@@ -266,8 +326,14 @@ impl ControlThread {
         if let Some(answer) = self.outputs.answer {
             self.notes.leave(Note::Answer(answer));
         }
-        self.publisher.publish(schedule, miss, &self.inputs, &self.outputs, &self.feedback);
-        self.link.publish(&self.publisher.telemetry);
+        self.publisher.publish(schedule, &self.inputs, &self.outputs, &self.feedback);
+        if self.link.publish(&self.publisher.telemetry) {
+            let now_ns = clock::now_ns();
+            for arrived_ns in &self.arrived_ns {
+                let age_ns = now_ns.saturating_sub(*arrived_ns);
+                self.publisher.timings.sample(LatencyPath::FeedbackPublished, age_ns);
+            }
+        }
         self.publisher.snapshot(&self.link, self.notes.dropped());
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use arrayvec::ArrayVec;
 use hal::bus::{BusError, Filter};
 use hal::network::Network;
 use mechos_kernel::{Begin, Inputs, Kernel, Outputs};
@@ -14,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::args::{Args, BeginHalted};
 use crate::bus::BusThread;
+use crate::bus::echo::Echoes;
 use crate::bus::logic::BusLogic;
 use crate::control::ControlThread;
 use crate::deadline::DeadlineThread;
@@ -137,10 +139,11 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let watcher = ThreadPlan::real_time(WATCHER, watcher.priority, watcher.cpu);
     let ledger = Ledger::new(demanded).with_guardian(watcher);
     let same_user = cognition_uid == nix::unistd::geteuid().as_raw();
+    let lost = Arc::clone(&wiring.housekeeping.lost);
     let mut housekeeping = Housekeeping::new(
         &robot,
         &args.runtime,
-        StatusBook::new(&robot, args, host, same_user, ledger)?,
+        StatusBook::new(&robot, args, host, same_user, (ledger, lost))?,
         cognition_uid,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,
@@ -266,6 +269,9 @@ impl Common<'_> {
             ends,
             period_ns: self.robot.budgets.period_ns,
             lost: false,
+            echoes: Echoes::new(self.robot.sync_cob_id),
+            waiting: ArrayVec::new(),
+            stop_of_ns: 0,
         })
     }
 
@@ -315,10 +321,13 @@ impl Common<'_> {
             buses: ends.buses,
             feedback: (0..axis_count).map(|_| None).collect(),
             operators: ends.operators,
-            publisher: Publisher::new(ends.samples, ends.snapshots, axis_count),
+            publisher: Publisher::new(ends.timings, ends.snapshots, axis_count),
             notes: ends.notes,
             fault_resets: 0,
             wake: self.robot.threads.wake,
+            arrived_ns: ArrayVec::new(),
+            halt_ns: None,
+            previous: None,
             config,
         }
     }

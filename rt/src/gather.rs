@@ -100,9 +100,10 @@ impl LinkDesk {
         }
     }
 
-    /// Publishes the newest state, and a change of the mode as an event. Real time.
-    pub fn publish(&mut self, telemetry: &Telemetry) {
-        let Some(end) = &mut self.end else { return };
+    /// Publishes the newest state, and a change of the mode as an event; returns whether a planner
+    /// is there to see it. Real time.
+    pub fn publish(&mut self, telemetry: &Telemetry) -> bool {
+        let Some(end) = &mut self.end else { return false };
         end.publish(telemetry);
         if self.mode != telemetry.mode {
             self.mode = telemetry.mode;
@@ -115,6 +116,7 @@ impl LinkDesk {
                 detail: telemetry.cause_detail,
             });
         }
+        true
     }
 
     /// The connection for the operator's status. Real time.

@@ -2,10 +2,18 @@
 //!
 //! The operator's socket arms one word; the target thread takes it at its next turn.
 
-use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod door;
 
-use crate::shared::BUSES_MAX;
+use std::hint::black_box;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::host::fresh::FreshPages;
+use door::Door;
+
+use crate::shared::{BUSES_MAX, Shared};
 
 /// A real-time thread of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +39,13 @@ pub enum Injection {
     Allocate,
     /// Make a system call that is not on the thread's list.
     Call,
+    /// Compute for this long, ns, beside the work of one tick: longer than its budget, shorter than
+    /// any deadline.
+    Busy(u64),
+    /// Touch fresh pages for this long, ns, or until there are none left.
+    PageFault(u64),
+    /// Wait for a lock that another thread holds.
+    Lock,
 }
 
 const THREADS: usize = 2 + BUSES_MAX;
@@ -43,6 +58,9 @@ const PANIC: u64 = 2;
 const LOOP: u64 = 3;
 const ALLOCATE: u64 = 4;
 const CALL: u64 = 5;
+const BUSY: u64 = 6;
+const PAGE_FAULT: u64 = 7;
+const LOCK: u64 = 8;
 
 impl Injection {
     /// As one word that is never 0.
@@ -53,6 +71,9 @@ impl Injection {
             Injection::Loop => (LOOP, 0),
             Injection::Allocate => (ALLOCATE, 0),
             Injection::Call => (CALL, 0),
+            Injection::Busy(ns) => (BUSY, ns),
+            Injection::PageFault(ns) => (PAGE_FAULT, ns),
+            Injection::Lock => (LOCK, 0),
         };
         kind << KIND_SHIFT | value.min(VALUE_MAX)
     }
@@ -66,6 +87,9 @@ impl Injection {
             LOOP => Some(Injection::Loop),
             ALLOCATE => Some(Injection::Allocate),
             CALL => Some(Injection::Call),
+            BUSY => Some(Injection::Busy(value)),
+            PAGE_FAULT => Some(Injection::PageFault(value)),
+            LOCK => Some(Injection::Lock),
             _ => None,
         }
     }
@@ -75,6 +99,8 @@ impl Injection {
 #[derive(Debug, Default)]
 pub struct Injections {
     words: [AtomicU64; THREADS],
+    door: Door,
+    pages: OnceLock<FreshPages>,
 }
 
 impl Target {
@@ -95,30 +121,68 @@ impl Injections {
         slot.map(|slot| slot.store(injection.word(), Ordering::Release)).is_some()
     }
 
-    /// Carries out what was armed for `target`, if anything. Real time but for what it injects.
-    pub fn act(&self, target: Target, now_ns: fn() -> u64) {
-        let Some(slot) = self.words.get(target.number()) else { return };
-        if slot.load(Ordering::Relaxed) == 0 {
-            return;
+    /// Makes the pages that a page fault needs, and arms one for the control thread: it touches them
+    /// for `ns` at the most. Not for a real-time thread.
+    ///
+    /// # Errors
+    /// The system's, when it gives no pages.
+    pub fn arm_page_fault(&self, ns: u64) -> io::Result<()> {
+        match self.pages.get() {
+            Some(pages) => pages.give_back()?,
+            None => {
+                let _ = self.pages.set(FreshPages::map()?);
+            }
         }
-        match Injection::of_word(slot.swap(0, Ordering::Acquire)) {
-            None => {}
-            Some(Injection::Panic) => deliberate_panic(),
-            Some(Injection::Loop) => loop {
+        self.arm(Target::Control, Injection::PageFault(ns));
+        Ok(())
+    }
+
+    /// Carries out what was armed for `target`, and returns it. Real time but for what it injects.
+    pub fn act(&self, target: Target, now_ns: fn() -> u64) -> Option<Injection> {
+        let slot = self.words.get(target.number())?;
+        if slot.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let injection = Injection::of_word(slot.swap(0, Ordering::Acquire))?;
+        match injection {
+            Injection::Panic => deliberate_panic(),
+            Injection::Loop => loop {
                 std::hint::spin_loop();
             },
-            Some(Injection::Stall(ns)) => {
+            Injection::Stall(ns) | Injection::Busy(ns) => {
                 let until = now_ns().saturating_add(ns);
                 while now_ns() < until {
                     std::hint::spin_loop();
                 }
             }
-            Some(Injection::Allocate) => drop(black_box(Box::new(0_u64))),
-            Some(Injection::Call) => {
+            Injection::Allocate => drop(black_box(Box::new(0_u64))),
+            Injection::Call => {
                 black_box(nix::unistd::getppid());
             }
+            Injection::PageFault(ns) => {
+                let until = now_ns().saturating_add(ns);
+                while now_ns() < until && self.pages.get().is_some_and(FreshPages::touch) {}
+            }
+            Injection::Lock => self.door.pass(),
         }
+        Some(injection)
     }
+}
+
+/// Starts a thread of ordinary priority that takes the lock, lets the control thread run into it,
+/// and gives it back `length` later.
+///
+/// # Errors
+/// The system's, when it gives no thread.
+pub fn arm_lock(shared: &Arc<Shared>, length: Duration) -> io::Result<()> {
+    let shared = Arc::clone(shared);
+    let hold = move || {
+        let injections = &shared.inject;
+        injections.door.hold(length, || {
+            injections.arm(Target::Control, Injection::Lock);
+        });
+    };
+    std::thread::Builder::new().name("fault-lock".to_owned()).spawn(hold).map(|_| ())
 }
 
 /// The panic that `mechos fault panic` asks for: unwinds like any other.
@@ -157,6 +221,9 @@ mod tests {
             Injection::Loop,
             Injection::Allocate,
             Injection::Call,
+            Injection::Busy(300_000),
+            Injection::PageFault(1),
+            Injection::Lock,
         ] {
             assert_eq!(Injection::of_word(injection.word()), Some(injection));
         }
@@ -165,6 +232,18 @@ mod tests {
             Injection::of_word(Injection::Stall(u64::MAX).word()),
             Some(Injection::Stall(VALUE_MAX))
         );
+    }
+
+    #[test]
+    fn a_lock_is_armed_once_it_is_held() {
+        let shared = Arc::new(Shared::default());
+        let length = Duration::from_millis(3);
+        arm_lock(&shared, length).unwrap();
+        let came = std::time::Instant::now();
+        while shared.inject.act(Target::Control, no_time) != Some(Injection::Lock) {
+            assert!(came.elapsed() < Duration::from_secs(20), "never armed");
+        }
+        assert!(came.elapsed() >= length);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use mechos_kernel::mode::Mode;
 use rtrb::{Consumer, Producer, RingBuffer};
 use shm_protocol::records::{Cause, Verdict};
 
-use crate::miss_cause::MissCause;
+use crate::inject::Injection;
+use crate::miss_cause::{MissCause, Stage};
 use crate::schedule::Miss;
 
 /// Notes that one thread may be ahead of housekeeping.
@@ -42,10 +43,14 @@ pub enum Note {
         t_ns: u64,
         /// Which tick.
         tick: u64,
-        /// Which stage.
+        /// In which part of its way.
         miss: Miss,
         /// What it is put down to.
         cause: MissCause,
+        /// Where the time went, if it went after the wake-up.
+        stage: Option<Stage>,
+        /// The bus, for a late send.
+        bus: Option<u32>,
         /// Ticks skipped right before it.
         skipped: u64,
         /// How late, ns after the nominal start.
@@ -61,6 +66,22 @@ pub enum Note {
         deadline_ns: u64,
         /// When the last stop frame was handed over, CLOCK_MONOTONIC ns.
         sent_ns: u64,
+    },
+    /// A bus thread's first frame of a stop that the kernel ordered was handed over.
+    StopSent {
+        /// The tick that first ordered it began at this time, CLOCK_MONOTONIC ns.
+        halt_ns: u64,
+        /// When the send returned, CLOCK_MONOTONIC ns.
+        sent_ns: u64,
+    },
+    /// The control tick carried an injected fault out.
+    Injected {
+        /// What.
+        injection: Injection,
+        /// Which tick.
+        tick: u64,
+        /// When it was over, CLOCK_MONOTONIC ns.
+        t_ns: u64,
     },
     /// A bus was opened again.
     BusOpened {

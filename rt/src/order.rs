@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 use hal::drive::{DriveCommand, DriveFeedback};
+use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
 use shm_protocol::records::AXES_MAX;
 
 /// Orders that may wait; the bus thread takes the newest and forgets the others, so that nothing
@@ -9,6 +10,9 @@ use shm_protocol::records::AXES_MAX;
 pub const ORDERS_MAX: usize = 8;
 /// Reports that may wait; the control thread takes the newest.
 pub const REPORTS_MAX: usize = 64;
+
+/// Intents that the orders which may wait carry the times of.
+pub const ISSUED_MAX: usize = ORDERS_MAX * CLAIMS_PER_TICK_MAX;
 
 /// One tick's commands for the drives of one bus.
 #[derive(Clone, Debug)]
@@ -19,10 +23,16 @@ pub struct Order {
     pub nominal_ns: u64,
     /// When it was handed over, CLOCK_MONOTONIC ns.
     pub computed_ns: u64,
+    /// The tick is a miss already; sent late it is none of another kind.
+    pub late: bool,
     /// The kernel orders the fastest stop.
     pub halt: bool,
+    /// The tick that first ordered this stop began at this time, CLOCK_MONOTONIC ns.
+    pub halt_ns: u64,
     /// Any axis is or may be powered.
     pub energised: bool,
+    /// When the intents that the tick admitted were issued, CLOCK_MONOTONIC ns.
+    pub issued_ns: ArrayVec<u64, CLAIMS_PER_TICK_MAX>,
     /// One command a drive, in the bus' order.
     pub commands: ArrayVec<DriveCommand, AXES_MAX>,
 }

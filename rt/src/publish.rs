@@ -8,16 +8,17 @@ use rtrb::Producer;
 use shm_protocol::records::{AXES_MAX, AxisTelemetry, Cause, ModeCode, Telemetry};
 
 use crate::gather::LinkDesk;
-use crate::schedule::{Miss, Schedule};
-use crate::snapshot::{AxisSnapshot, Sample, Snapshot};
+use crate::schedule::Schedule;
+use crate::snapshot::{AxisSnapshot, Snapshot};
+use crate::timing::Timings;
 
 /// How often a snapshot is made, ns.
 const SNAPSHOT_NS: u64 = 10_000_000;
 
 /// The control thread's memory of what it publishes.
 pub struct Publisher {
-    /// Timing samples to housekeeping.
-    pub samples: Producer<Sample>,
+    /// Timing to housekeeping.
+    pub timings: Timings,
     /// Snapshots to housekeeping.
     pub snapshots: Producer<Snapshot>,
     /// The newest telemetry.
@@ -30,14 +31,10 @@ pub struct Publisher {
 
 impl Publisher {
     /// Publishes into these rings, for `axis_count` axes.
-    pub fn new(
-        samples: Producer<Sample>,
-        snapshots: Producer<Snapshot>,
-        axis_count: usize,
-    ) -> Self {
+    pub fn new(timings: Timings, snapshots: Producer<Snapshot>, axis_count: usize) -> Self {
         let axes = (0..axis_count.min(AXES_MAX)).map(|_| AxisSnapshot::default()).collect();
         Self {
-            samples,
+            timings,
             snapshots,
             telemetry: blank_telemetry(axis_count),
             schedule: None,
@@ -46,18 +43,10 @@ impl Publisher {
         }
     }
 
-    /// Keeps one tick's timing. Real time.
-    pub fn sample(&mut self, sample: Sample) {
-        if self.samples.push(sample).is_err() {
-            self.next.samples_lost += 1;
-        }
-    }
-
     /// Brings telemetry and the next snapshot up to this tick. Real time.
     pub fn publish(
         &mut self,
         schedule: &Schedule,
-        miss: Option<Miss>,
         inputs: &Inputs,
         outputs: &Outputs,
         drives: &[Option<DriveFeedback>],
@@ -95,11 +84,6 @@ impl Publisher {
                 axis.start_rad = Some(feedback.position_rad);
             }
             axis.error = drive.as_ref().and_then(|drive| drive.error);
-        }
-        match miss {
-            Some(Miss::LateWake) => self.next.late_wake += 1,
-            Some(Miss::LateCompute) => self.next.late_compute += 1,
-            Some(Miss::LateSend) | None => {}
         }
         let next = &mut self.next;
         next.t_ns = inputs.now_ns;
@@ -163,8 +147,6 @@ fn blank_snapshot(axes: ArrayVec<AxisSnapshot, AXES_MAX>) -> Snapshot {
         t_ns: 0,
         ticks: 0,
         skipped: 0,
-        late_wake: 0,
-        late_compute: 0,
         mode: Mode::Disarmed,
         epoch: 0,
         operator_has_control: false,
@@ -173,7 +155,6 @@ fn blank_snapshot(axes: ArrayVec<AxisSnapshot, AXES_MAX>) -> Snapshot {
         active_intent: 0,
         link: None,
         may_exit: false,
-        samples_lost: 0,
         notes_lost: 0,
         axes,
     }

@@ -63,30 +63,36 @@ impl Schedule {
     }
 }
 
-/// Which stage of a tick made it late; the first that was is the one that is counted.
+/// In which part of its way a tick was late; the first that was is the one that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
     /// Woken when the time left did not suffice for the tick's budget.
     LateWake,
-    /// Woken in time, computed past the end of the period.
+    /// Woken in time, computed past the end of the period, or longer than the tick's budget.
     LateCompute,
     /// Computed in time, handed to the bus past the end of the period.
     LateSend,
 }
 
-/// Judges the stages that the control thread sees itself. `execution_ns` is the budget for
-/// computing. Real time.
-pub fn judge(
-    tick: &Tick,
-    period_ns: u64,
-    execution_ns: u64,
-    woken_ns: u64,
-    computed_ns: u64,
-) -> Option<Miss> {
+/// What a tick may take, ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Length of a tick.
+    pub period_ns: u64,
+    /// Budget for computing.
+    pub execution_ns: u64,
+}
+
+/// Judges what the control thread sees itself. Whoever
+/// wakes with less of the period left is late, and so is whoever takes longer. What was woken in
+/// time and keeps to its budget ends inside the period, so that the budget alone decides. Real
+/// time.
+pub fn judge(tick: &Tick, allowed: Allowed, woken_ns: u64, computed_ns: u64) -> Option<Miss> {
+    let Allowed { period_ns, execution_ns } = allowed;
     let end_ns = tick.nominal_ns.saturating_add(period_ns);
     if tick.skipped_before > 0 || woken_ns.saturating_add(execution_ns) > end_ns {
         Some(Miss::LateWake)
-    } else if computed_ns > end_ns {
+    } else if computed_ns.saturating_sub(woken_ns) > execution_ns {
         Some(Miss::LateCompute)
     } else {
         None
@@ -97,6 +103,8 @@ pub fn judge(
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const ALLOWED: Allowed = Allowed { period_ns: 100, execution_ns: 50 };
 
     #[test]
     fn a_tick_on_time_skips_nothing() {
@@ -119,12 +127,31 @@ mod tests {
     #[test]
     fn the_first_late_stage_is_the_one_counted() {
         let tick = Tick { number: 5, nominal_ns: 500, skipped_before: 0 };
-        assert_eq!(judge(&tick, 100, 50, 510, 540), None);
-        assert_eq!(judge(&tick, 100, 50, 560, 650), Some(Miss::LateWake));
-        assert_eq!(judge(&tick, 100, 50, 520, 650), Some(Miss::LateCompute));
+        assert_eq!(judge(&tick, ALLOWED, 510, 540), None);
+        assert_eq!(judge(&tick, ALLOWED, 550, 600), None);
+        assert_eq!(judge(&tick, ALLOWED, 560, 650), Some(Miss::LateWake));
+        assert_eq!(judge(&tick, ALLOWED, 520, 650), Some(Miss::LateCompute));
+    }
+
+    #[test]
+    fn a_tick_over_its_budget_is_late_also_when_the_period_is_not_over() {
+        let tick = Tick { number: 5, nominal_ns: 500, skipped_before: 0 };
+        assert_eq!(judge(&tick, ALLOWED, 510, 561), Some(Miss::LateCompute));
     }
 
     proptest! {
+        #[test]
+        fn a_tick_without_a_miss_ends_inside_its_period(
+            wake in 0u64..200, work in 0u64..200, execution in 1u64..100
+        ) {
+            let tick = Tick { number: 5, nominal_ns: 500, skipped_before: 0 };
+            let allowed = Allowed { period_ns: 100, execution_ns: execution };
+            let (woken, computed) = (500 + wake, 500 + wake + work);
+            if judge(&tick, allowed, woken, computed).is_none() {
+                prop_assert!(computed <= 600);
+            }
+        }
+
         #[test]
         fn elapsed_periods_equal_run_plus_skipped(
             gaps in proptest::collection::vec(0u64..2_000, 1..200), period in 1u64..500

@@ -9,6 +9,7 @@ use hal::bus::ControllerState;
 
 use crate::inject::Injections;
 use crate::latch::Latch;
+use crate::miss_table::MissTable;
 
 /// Buses that one robot may have.
 pub const BUSES_MAX: usize = 8;
@@ -82,8 +83,8 @@ pub struct Shared {
     bus_states: [AtomicU8; BUSES_MAX],
     /// Setpoint frames whose sending failed, per bus. Writer: that bus thread.
     pub send_failures: [AtomicU64; BUSES_MAX],
-    /// Ticks handed out late, per bus. Writer: that bus thread.
-    pub late_sends: [AtomicU64; BUSES_MAX],
+    /// Misses by kind and cause. Writers: control and the bus threads, by addition.
+    pub misses: MissTable,
     /// Generation of the living planner connection, 0: none. Writer: housekeeping.
     pub link_alive: AtomicU32,
     /// When the fence that an operator's reset has answered was latched, ns; 0: none. Writer:

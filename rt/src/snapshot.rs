@@ -8,17 +8,6 @@ use shm_protocol::records::{AXES_MAX, AxisTelemetry, IntentCounters};
 
 /// Snapshots that may wait.
 pub const SNAPSHOTS_MAX: usize = 4;
-/// Samples that may wait: about a second at the highest rate.
-pub const SAMPLES_MAX: usize = 16_384;
-
-/// One tick's timing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// Wake-up after the nominal start, ns.
-    pub wake_ns: u64,
-    /// From wake-up to the last order handed over, ns.
-    pub compute_ns: u64,
-}
 
 /// One axis for the status.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,10 +46,6 @@ pub struct Snapshot {
     pub ticks: u64,
     /// Ticks that were skipped.
     pub skipped: u64,
-    /// Ticks that began too late.
-    pub late_wake: u64,
-    /// Ticks that computed too long.
-    pub late_compute: u64,
     /// The mode.
     pub mode: Mode,
     /// The epoch.
@@ -77,8 +62,6 @@ pub struct Snapshot {
     pub link: Option<LinkSnapshot>,
     /// The daemon may leave.
     pub may_exit: bool,
-    /// Timing samples that found their ring full.
-    pub samples_lost: u64,
     /// Notes that found their ring full.
     pub notes_lost: u64,
     /// One entry an axis.

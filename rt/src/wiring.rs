@@ -11,7 +11,8 @@ use shm_protocol::{HeartbeatWriter, ServerEnd};
 use crate::control::BusEnd;
 use crate::note::{Note, Notes};
 use crate::order::{ORDERS_MAX, Order, REPORTS_MAX, Report};
-use crate::snapshot::{SAMPLES_MAX, SNAPSHOTS_MAX, Sample, Snapshot};
+use crate::snapshot::{SNAPSHOTS_MAX, Snapshot};
+use crate::timing::{Lost, Timing, Timings};
 
 /// Page sets on their way between housekeeping and the control thread.
 const PAGES_MAX: usize = 16;
@@ -31,7 +32,7 @@ pub struct ControlEnds {
     /// Operators' edges.
     pub operators: Consumer<OperatorCommand>,
     /// Timing.
-    pub samples: Producer<Sample>,
+    pub timings: Timings,
     /// Status.
     pub snapshots: Producer<Snapshot>,
     /// Notes.
@@ -48,8 +49,8 @@ pub struct BusEnds {
     pub reports: Producer<Report>,
     /// Rung after each order.
     pub bell: Arc<EventFd>,
-    /// Time from a tick's nominal start to its last frame handed over, ns, to housekeeping.
-    pub sends: Producer<u64>,
+    /// Timing.
+    pub timings: Timings,
     /// Notes.
     pub notes: Notes,
 }
@@ -66,10 +67,10 @@ pub struct HousekeepingEnds {
     pub pages_back: Consumer<HeartbeatWriter>,
     /// Operators' edges.
     pub operators: Producer<OperatorCommand>,
-    /// Timing of the ticks.
-    pub samples: Consumer<Sample>,
-    /// Timing of the buses.
-    pub sends: Vec<Consumer<u64>>,
+    /// Timing of the control thread and of every bus thread.
+    pub timings: Vec<Consumer<Timing>>,
+    /// Timing that never came.
+    pub lost: Arc<Lost>,
     /// Status.
     pub snapshots: Consumer<Snapshot>,
     /// Notes of every real-time thread.
@@ -99,17 +100,18 @@ impl Wiring {
         let (pages, pages_in) = RingBuffer::new(PAGES_MAX);
         let (pages_done, pages_back) = RingBuffer::new(PAGES_MAX);
         let (operators, operators_in) = RingBuffer::new(OPERATORS_MAX);
-        let (samples_out, samples) = RingBuffer::new(SAMPLES_MAX);
+        let lost = Arc::new(Lost::default());
+        let (control_timings, ticks) = Timings::ring(&lost);
         let (snapshots_out, snapshots) = RingBuffer::new(SNAPSHOTS_MAX);
         let (control_notes, control_log) = Notes::ring();
         let (deadline, deadline_log) = Notes::ring();
         let (mut buses, mut ends) = (Vec::new(), Vec::new());
-        let (mut sends, mut notes) = (Vec::new(), vec![control_log, deadline_log]);
+        let (mut timings, mut notes) = (vec![ticks], vec![control_log, deadline_log]);
         for axes in axes_of_buses {
-            let (bus, end, sent, log) = wire_bus(axes)?;
+            let (bus, end, timing, log) = wire_bus(axes, &lost)?;
             buses.push(bus);
             ends.push(end);
-            sends.push(sent);
+            timings.push(timing);
             notes.push(log);
         }
         let control = ControlEnds {
@@ -118,7 +120,7 @@ impl Wiring {
             pages: pages_in,
             pages_back: pages_done,
             operators: operators_in,
-            samples: samples_out,
+            timings: control_timings,
             snapshots: snapshots_out,
             notes: control_notes,
             buses: ends,
@@ -129,8 +131,8 @@ impl Wiring {
             pages,
             pages_back,
             operators,
-            samples,
-            sends,
+            timings,
+            lost,
             snapshots,
             notes,
         };
@@ -138,16 +140,16 @@ impl Wiring {
     }
 }
 
-type BusWires = (BusEnds, BusEnd, Consumer<u64>, Consumer<Note>);
+type BusWires = (BusEnds, BusEnd, Consumer<Timing>, Consumer<Note>);
 
-fn wire_bus(axes: &[usize]) -> Result<BusWires, std::io::Error> {
+fn wire_bus(axes: &[usize], lost: &Arc<Lost>) -> Result<BusWires, std::io::Error> {
     let (orders_out, orders) = RingBuffer::new(ORDERS_MAX);
     let (reports, reports_in) = RingBuffer::new(REPORTS_MAX);
-    let (sends, sent) = RingBuffer::new(SAMPLES_MAX);
+    let (timings, timing) = Timings::ring(lost);
     let (notes, log) = Notes::ring();
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     let bell = Arc::new(EventFd::from_value_and_flags(0, flags)?);
     let axes: ArrayVec<usize, { shm_protocol::records::AXES_MAX }> = axes.iter().copied().collect();
     let end = BusEnd { orders: orders_out, reports: reports_in, bell: Arc::clone(&bell), axes };
-    Ok((BusEnds { orders, reports, bell, sends, notes }, end, sent, log))
+    Ok((BusEnds { orders, reports, bell, timings, notes }, end, timing, log))
 }

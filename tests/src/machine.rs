@@ -327,8 +327,10 @@ impl Machine {
         let Ask::Fault { kind } = command else { return };
         let (heap, calls) = match kind {
             Fault::StallControl { .. } | Fault::Loop { .. } => (false, false),
+            Fault::Busy { .. } | Fault::PageFault => (false, false),
             Fault::Panic { .. } | Fault::Allocate => (true, false),
-            Fault::Call => (false, true),
+            // A lock that has to be waited for is a futex call, which no list has.
+            Fault::Call | Fault::Lock { .. } => (false, true),
         };
         self.heap_used.fetch_or(heap, Ordering::Relaxed);
         self.calls_made.fetch_or(calls, Ordering::Relaxed);

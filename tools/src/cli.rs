@@ -229,6 +229,20 @@ pub enum FaultKind {
     Allocate,
     /// The control thread makes a system call that is not on its list.
     Call,
+    /// A control tick computes for so many us beside its work.
+    Busy {
+        /// How long, us.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        us: u32,
+    },
+    /// A control tick touches fresh pages until it is past its execution budget.
+    PageFault,
+    /// A control tick waits for a lock that another thread holds so long.
+    Lock {
+        /// How long, us.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        us: u32,
+    },
     /// SIGKILL to a process.
     Kill {
         /// Which one.
@@ -380,6 +394,10 @@ mod tests {
         let drop = FaultKind::DropFrames { percent: 50.0, ms: 100, bus: None };
         assert_eq!(fault(&["drop-frames", "50", "100"]), Ok(drop));
         assert!(fault(&["drop-frames", "NaN", "100"]).is_err());
+        assert_eq!(fault(&["busy", "300"]), Ok(FaultKind::Busy { us: 300 }));
+        assert_eq!(fault(&["page-fault"]), Ok(FaultKind::PageFault));
+        assert_eq!(fault(&["lock", "300"]), Ok(FaultKind::Lock { us: 300 }));
+        assert!(fault(&["lock", "0"]).is_err());
         assert!(fault(&["stall-control", "0"]).is_err());
         assert!(fault(&["kill", "init"]).is_err());
     }

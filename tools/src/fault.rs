@@ -78,6 +78,9 @@ fn route(kind: &FaultKind) -> Route {
         }
         FaultKind::Allocate => Route::Operator(OPERATOR_SOCKET, Fault::Allocate),
         FaultKind::Call => Route::Operator(OPERATOR_SOCKET, Fault::Call),
+        FaultKind::Busy { us } => Route::Operator(OPERATOR_SOCKET, Fault::Busy { us }),
+        FaultKind::PageFault => Route::Operator(OPERATOR_SOCKET, Fault::PageFault),
+        FaultKind::Lock { us } => Route::Operator(OPERATOR_SOCKET, Fault::Lock { us }),
         FaultKind::Kill { process } => Route::Signal(process.into(), Signal::SIGKILL),
         FaultKind::Stop { process } => Route::Signal(process.into(), Signal::SIGSTOP),
         FaultKind::Cont { process } => Route::Signal(process.into(), Signal::SIGCONT),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mechos_operator::{IntentSums, Percentiles, Status};
+use mechos_operator::{IntentSums, MissCauses, MissStatus, Percentiles, Status};
 
 const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
@@ -94,6 +94,29 @@ pub fn intents(sums: &IntentSums) -> String {
     )
 }
 
+/// What the misses were put down to; causes without any are left out.
+pub fn causes(of: &MissCauses) -> String {
+    let named = [
+        (of.own_stage, "own stage"),
+        (of.page_fault, "page fault"),
+        (of.blocked, "blocked"),
+        (of.involuntary_switch, "involuntary switch"),
+        (of.steal, "steal"),
+        (of.bus, "bus"),
+    ];
+    let found = named.into_iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = found.map(|(count, name)| format!("{count} {name}")).collect();
+    format!("caused by {}", words.join(", "))
+}
+
+/// One miss: `tick 812 late-compute, 318 us after its start, own-stage in gather`.
+pub fn miss_words(miss: &MissStatus) -> String {
+    let MissStatus { tick, kind, cause, late_us, .. } = miss;
+    let stage = miss.stage.as_ref().map_or(String::new(), |stage| format!(" in {stage}"));
+    let bus = miss.bus.as_ref().map_or(String::new(), |bus| format!(" of bus {bus}"));
+    format!("tick {tick} {kind}, {late_us} us after its start, {cause}{stage}{bus}")
+}
+
 /// A distribution, µs.
 pub fn percentiles(of: &Percentiles) -> String {
     let Percentiles { p50, p99, p99_9, max } = of;
@@ -123,6 +146,12 @@ fn numbers(out: &mut String, status: &Status) {
         "misses    {} late wake-up, {} late computing, {} late sending",
         misses.late_wake, misses.late_compute, misses.late_send
     );
+    if misses.total() > 0 {
+        let _ = writeln!(out, "          {}", causes(&status.miss_causes));
+    }
+    if let Some(miss) = status.last_misses.last() {
+        let _ = writeln!(out, "          last: {}", miss_words(miss));
+    }
     let _ = writeln!(out, "wake-up   {}", percentiles(&status.wake_us));
     let _ = writeln!(out, "computing {}", percentiles(&status.compute_us));
     let _ = writeln!(out, "sending   {}", percentiles(&status.send_us));
@@ -256,6 +285,26 @@ mod tests {
         assert_eq!(words(0), "thread-panic (control)");
         assert_eq!(words(2), "thread-panic (bus-upper)");
         assert_eq!(words(9), "thread-panic (thread 9)");
+    }
+
+    #[test]
+    fn misses_come_with_their_causes_and_the_last_one_with_its_stage() {
+        let mut status = Status::default();
+        assert!(!text(&status, false).contains("caused by"));
+        status.misses.late_compute = 2;
+        (status.miss_causes.blocked, status.miss_causes.own_stage) = (1, 1);
+        status.last_misses = vec![MissStatus {
+            tick: 812,
+            kind: "late-compute".into(),
+            cause: "own-stage".into(),
+            stage: Some("gather".into()),
+            late_us: 318,
+            ..MissStatus::default()
+        }];
+        let text = text(&status, false);
+        assert!(text.contains("caused by 1 own stage, 1 blocked\n"), "{text}");
+        let last = "last: tick 812 late-compute, 318 us after its start, own-stage in gather\n";
+        assert!(text.contains(last), "{text}");
     }
 
     #[test]

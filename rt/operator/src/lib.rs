@@ -18,8 +18,9 @@ pub use latency::{LATENCY_DIGITS, LATENCY_MAX_NS, LATENCY_MIN_NS, Latency};
 pub use line::{Filled, LINE_MAX, LineError, LineReader, encode_line};
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use status::{
-    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, InjectedStatus, IntentSums, LedgerStatus,
-    MissCauses, MissStatus, Misses, Percentiles, Pids, RtStatus, Status, ThreadStatus,
+    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, InjectedStatus, IntentSums,
+    LedgerStatus, MissCauses, MissStatus, Misses, Percentiles, Pids, RtStatus, Status,
+    ThreadStatus,
 };
 
 /// File name of the daemon's socket inside the runtime directory.

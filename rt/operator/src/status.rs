@@ -148,7 +148,7 @@ pub struct MissStatus {
 /// An injected fault that a control tick has carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InjectedStatus {
-    /// Its name as in [`crate::Fault`], kebab-case.
+    /// Which: `busy`, `page-fault`, `lock`, `stall`, `allocate` or `call`.
     pub fault: String,
     /// The tick that it hit.
     pub tick: u64,

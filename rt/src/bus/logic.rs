@@ -113,7 +113,17 @@ mod tests {
         let command = DriveCommand { goal, ..DriveCommand::default() };
         let commands = [command; 3].into_iter().collect();
         let nominal_ns = tick * MS;
-        Order { tick, nominal_ns, computed_ns: nominal_ns, halt, energised: halt, commands }
+        Order {
+            tick,
+            nominal_ns,
+            computed_ns: nominal_ns,
+            late: false,
+            halt,
+            halt_ns: 0,
+            energised: halt,
+            issued_ns: Default::default(),
+            commands,
+        }
     }
 
     /// Ticks from `from` in which a stop went out.

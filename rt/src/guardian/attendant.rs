@@ -176,11 +176,7 @@ impl Attendant {
                 Note::Fenced(fence) => {
                     let cause = kebab(&fence.cause);
                     error!(cause, t_ns = fence.t_ns, "fence up: stopping every drive");
-                    self.remember(Halt {
-                        cause,
-                        t_ns: fence.t_ns,
-                        ..Halt::default()
-                    });
+                    self.remember(Halt { cause, t_ns: fence.t_ns, ..Halt::default() });
                 }
                 Note::Stopped { bus, t_ns } => warn!(bus = bus_name(bus), t_ns, "stop sent"),
                 Note::Confirmed { t_ns } => info!(t_ns, "every drive confirms the stop"),

@@ -5,6 +5,7 @@ pub mod allocator;
 pub mod clock;
 pub mod confine;
 pub mod error;
+pub mod fresh;
 pub mod grants;
 pub mod latency;
 pub mod memory;

@@ -12,6 +12,7 @@ use shm_protocol::records::Description;
 use shm_protocol::{LINK_SOCKET, LinkError, LinkNews, LinkServer, PageSet, ServerEnd};
 use tracing::{error, info, warn};
 
+use crate::host::clock;
 use crate::shared::Shared;
 
 /// Page sets in stock: planners that may connect while the machine is armed.
@@ -31,6 +32,8 @@ pub struct LinkKeeper {
     stock: Vec<PageSet>,
     next_generation: u32,
     living: Option<Living>,
+    /// When the loss of the last connection was seen, CLOCK_MONOTONIC ns; none while one lives.
+    pub lost_ns: Option<u64>,
     shared: Arc<Shared>,
     to_control: Producer<ServerEnd>,
     back: Consumer<ServerEnd>,
@@ -57,6 +60,7 @@ impl LinkKeeper {
             stock: Vec::new(),
             next_generation: 1,
             living: None,
+            lost_ns: None,
             shared,
             to_control,
             back,
@@ -74,9 +78,10 @@ impl LinkKeeper {
     }
 
     /// Watches the connection and goes on with handshakes; returns the planner's process.
-    pub fn turn(&mut self, _now_ns: u64) -> Option<i32> {
+    pub fn turn(&mut self) -> Option<i32> {
         while self.back.pop().is_ok() {}
         if self.living.as_ref().is_some_and(Living::has_ended) {
+            self.lost_ns = Some(clock::now_ns());
             // The control thread sees it at its next tick.
             self.shared.link_alive.store(0, Ordering::Release);
             error!(pid = self.living.as_ref().map(|living| living.pid), "the planner is gone");
@@ -97,6 +102,7 @@ impl LinkKeeper {
                 if self.to_control.push(peer.end).is_ok() {
                     let (socket, pidfd, pid) = (peer.socket, peer.pidfd, peer.pid);
                     self.living = Some(Living { socket, pidfd, pid });
+                    self.lost_ns = None;
                 }
             }
             Some(LinkNews::Refused { pid, refusal }) => {

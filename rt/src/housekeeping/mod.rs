@@ -4,6 +4,8 @@
 //! a setpoint; a peer's death that it sees goes to the control thread as one word.
 
 mod guardian;
+mod halts;
+mod latency;
 mod link;
 mod notes;
 mod operators;
@@ -58,14 +60,14 @@ pub struct Housekeeping {
     signals: signal_hook::iterator::Signals,
     ending_since_ns: Option<u64>,
     period_ns: u64,
+    buses: usize,
     hung_since_ns: Option<u64>,
     panics: u32,
 }
 
 /// The rings that are left once the desk and the keepers have theirs.
 struct HousekeepingRings {
-    samples: rtrb::Consumer<crate::snapshot::Sample>,
-    sends: Vec<rtrb::Consumer<u64>>,
+    timings: Vec<rtrb::Consumer<crate::timing::Timing>>,
     snapshots: rtrb::Consumer<crate::snapshot::Snapshot>,
     notes: Vec<rtrb::Consumer<crate::note::Note>>,
 }
@@ -89,8 +91,8 @@ impl Housekeeping {
             signal_hook::iterator::Signals::new(signals).map_err(system("waiting for signals"))?;
         let server = OperatorServer::bind(&runtime.join(mechos_operator::OPERATOR_SOCKET))?;
         let names = robot.buses.iter().map(|bus| bus.name.clone()).collect();
-        let arming_ns = robot.budgets.arming_ns;
-        let desk = Desk::new(server, ends.operators, names, arming_ns);
+        let budgets = &robot.budgets;
+        let desk = Desk::new(server, ends.operators, names, budgets);
         let link = LinkKeeper::new(
             robot,
             runtime,
@@ -105,8 +107,7 @@ impl Housekeeping {
             (ends.pages, ends.pages_back),
         );
         let rings = HousekeepingRings {
-            samples: ends.samples,
-            sends: ends.sends,
+            timings: ends.timings,
             snapshots: ends.snapshots,
             notes: ends.notes,
         };
@@ -122,6 +123,7 @@ impl Housekeeping {
             signals,
             ending_since_ns: None,
             period_ns,
+            buses: robot.buses.len(),
             hung_since_ns: None,
             panics: 0,
         })
@@ -143,7 +145,8 @@ impl Housekeeping {
             let now_ns = clock::now_ns();
             self.take_rings();
             self.desk.turn(&self.shared, &mut self.book, now_ns);
-            self.book.pids.cognition = self.link.turn(now_ns);
+            self.book.pids.cognition = self.link.turn();
+            self.book.halts.planner_lost(self.link.lost_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
             self.book.ledger.set_guardian(self.book.pids.guardian);
             if self.book.ledger.turn(now_ns) {
@@ -194,14 +197,10 @@ impl Housekeeping {
         while let Ok(snapshot) = self.ends.snapshots.pop() {
             self.book.snapshot = Some(snapshot);
         }
-        for _ in 0..SAMPLES_PER_TURN_MAX {
-            let Ok(sample) = self.ends.samples.pop() else { break };
-            self.book.sample(sample.wake_ns, sample.compute_ns);
-        }
-        for ring in &mut self.ends.sends {
+        for ring in &mut self.ends.timings {
             for _ in 0..SAMPLES_PER_TURN_MAX {
-                let Ok(send_ns) = ring.pop() else { break };
-                self.book.sent(send_ns);
+                let Ok(timing) = ring.pop() else { break };
+                self.book.latency.add(timing);
             }
         }
         let errands = notes::take(&mut self.ends.notes, &mut self.book);
@@ -231,7 +230,7 @@ impl Housekeeping {
             self.shared.ticks.control.load(Ordering::Acquire).saturating_mul(self.period_ns);
         let control_ns = start_ns.saturating_add(completed);
         let deadline_ns = self.shared.deadline_beat_ns.load(Ordering::Acquire);
-        let buses = self.shared.bus_beat_ns.iter().take(self.ends.sends.len());
+        let buses = self.shared.bus_beat_ns.iter().take(self.buses);
         let beats = buses.map(|beat| beat.load(Ordering::Acquire)).filter(|beat| *beat != 0);
         let bus_ns = beats.min().unwrap_or(now_ns);
         let beats = [("control", control_ns), ("deadline", deadline_ns), ("bus", bus_ns)];

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mechos_kernel::Mode;
 use mechos_kernel::io::{
     Interlocks, OperatorAction, OperatorAnswer, OperatorCommand, OperatorRefusal,
 };
 use mechos_operator::{Command, Fault, RefusalCode, Reply};
+use mechos_robot::Budgets;
 use rtrb::Producer;
 use shm_protocol::records::Cause;
 
 use super::status::{StatusBook, interlock_names};
 use crate::args::FAULTS_REFUSED;
-use crate::inject::{Injection, Target};
+use crate::inject::{Injection, Target, arm_lock};
 use crate::ledger::Ledger;
 use crate::names::{kebab, mode_name};
 use crate::operator_server::{Asked, OperatorServer};
@@ -24,6 +26,9 @@ const PENDING_MAX: usize = 32;
 /// The kernel answers within a tick; this long without an answer means a control thread that
 /// hangs, ns.
 const ANSWER_MAX_NS: u64 = 2_000_000_000;
+
+/// Longest busy loop and longest lock, us.
+const US_MAX: u32 = 1_000_000;
 
 /// A request that waits for the kernel.
 struct Pending {
@@ -44,6 +49,8 @@ pub struct Desk {
     next_id: u64,
     bus_names: Vec<String>,
     arming_ns: u64,
+    /// How long a page fault may be made to last: a quarter past the execution budget, ns.
+    page_fault_ns: u64,
 }
 
 impl Desk {
@@ -52,9 +59,17 @@ impl Desk {
         server: OperatorServer,
         to_kernel: Producer<OperatorCommand>,
         bus_names: Vec<String>,
-        arming_ns: u64,
+        budgets: &Budgets,
     ) -> Self {
-        Self { server, to_kernel, pending: Vec::new(), next_id: 1, bus_names, arming_ns }
+        Self {
+            server,
+            to_kernel,
+            pending: Vec::new(),
+            next_id: 1,
+            bus_names,
+            arming_ns: budgets.arming_ns,
+            page_fault_ns: budgets.execution_ns.saturating_add(budgets.execution_ns / 4),
+        }
     }
 
     /// The descriptors to poll.
@@ -88,9 +103,11 @@ impl Desk {
         let action = match &asked.request.command {
             Command::Status => return Some(Reply::with_status(id, book.status(shared))),
             Command::Fault { kind } => return Some(self.inject(id, kind, shared, book)),
-            Command::Latency { .. } => {
-                let text = "this daemon keeps no distributions yet";
-                return Some(Reply::refused(id, RefusalCode::NotHere, text));
+            Command::Latency { path, reset } => {
+                return Some(match book.latency.take(*path, *reset) {
+                    Ok(latency) => Reply::with_latency(id, latency),
+                    Err(error) => Reply::refused(id, RefusalCode::Unavailable, error.to_string()),
+                });
             }
             Command::Arm => {
                 // Read back now, before the kernel sees the edge: it arms on nothing old. Release
@@ -137,9 +154,15 @@ impl Desk {
             Fault::Loop { thread } => (self.target(thread), Injection::Loop),
             Fault::Allocate => (Some(Target::Control), Injection::Allocate),
             Fault::Call => (Some(Target::Control), Injection::Call),
-            Fault::Busy { .. } | Fault::PageFault | Fault::Lock { .. } => {
-                let text = "this daemon does not inject this fault yet";
-                return Reply::refused(id, RefusalCode::NotHere, text);
+            Fault::Busy { us } => {
+                (Some(Target::Control), Injection::Busy(u64::from((*us).clamp(1, US_MAX)) * 1_000))
+            }
+            Fault::PageFault => {
+                return prepared(id, shared.inject.arm_page_fault(self.page_fault_ns));
+            }
+            Fault::Lock { us } => {
+                let length = Duration::from_micros(u64::from((*us).clamp(1, US_MAX)));
+                return prepared(id, arm_lock(shared, length));
             }
         };
         match target {
@@ -235,6 +258,17 @@ fn interlocked(id: u64, bits: u32, ledger: &Ledger) -> Reply {
     let reply = Reply::interlocked(id, interlock_names(bits));
     let real_time = bits & Interlocks::REAL_TIME != 0;
     if real_time { reply.because(ledger.differences()) } else { reply }
+}
+
+/// The answer to a fault that needs something of the system first.
+fn prepared(id: u64, result: std::io::Result<()>) -> Reply {
+    match result {
+        Ok(()) => Reply::done(id),
+        Err(error) => {
+            let text = format!("the system does not give what this fault needs: {error}");
+            Reply::refused(id, RefusalCode::Unavailable, text)
+        }
+    }
 }
 
 fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal, ledger: &Ledger) -> Reply {

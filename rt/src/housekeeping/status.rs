@@ -1,30 +1,30 @@
 //! The operator's status, put together from what the real-time threads have left.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use hdrhistogram::Histogram;
 use mechos_kernel::Mode;
 use mechos_kernel::io::{AxisState, Interlocks};
 use mechos_operator::{
-    AxisStatus, BusStatus, Halt, HostStatus, IntentSums, MissCauses, Misses, Percentiles, Pids,
+    AxisStatus, BusStatus, HostStatus, InjectedStatus, IntentSums, LatencyPath, MissStatus, Pids,
     RtStatus, Status,
 };
 use mechos_robot::Robot;
 use shm_protocol::records::Cause;
 
+use super::halts::Halts;
+use super::latency::LatencyBook;
 use crate::args::Args;
 use crate::host::HostReport;
 use crate::ledger::Ledger;
-use crate::miss_cause::MissCause;
 use crate::names::{kebab, mode_name};
 use crate::publish::code_of;
 use crate::shared::{Shared, StopsDisabled};
 use crate::snapshot::{AxisSnapshot, Snapshot};
+use crate::timing::Lost;
 
-/// Stops that are kept; the oldest go first.
-const HALTS_MAX: usize = 256;
-/// Longest time that a histogram holds, ns; a longer one counts as this.
-const HISTOGRAM_MAX_NS: u64 = 60_000_000_000;
+/// Misses and injected faults that are kept, each; the oldest go first.
+const RECENT_MAX: usize = 32;
 
 /// Planner connections that have ended, added up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,11 +58,12 @@ pub struct StatusBook {
     host: HostReport,
     same_user: bool,
     faults_allowed: bool,
-    wake: Histogram<u64>,
-    compute: Histogram<u64>,
-    send: Histogram<u64>,
-    causes: MissCauses,
-    halts: VecDeque<Halt>,
+    misses: VecDeque<MissStatus>,
+    injected: VecDeque<InjectedStatus>,
+    /// The distributions.
+    pub latency: LatencyBook,
+    /// The stops.
+    pub halts: Halts,
     /// The newest snapshot.
     pub snapshot: Option<Snapshot>,
     /// Ended planner connections.
@@ -83,9 +84,8 @@ impl StatusBook {
         args: &Args,
         host: HostReport,
         same_user: bool,
-        ledger: Ledger,
+        (ledger, lost): (Ledger, Arc<Lost>),
     ) -> Result<Self, hdrhistogram::CreationError> {
-        let histogram = || Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 3);
         let pid = i32::try_from(std::process::id()).ok();
         Ok(Self {
             robot_name: robot.name.clone(),
@@ -97,11 +97,10 @@ impl StatusBook {
             host,
             same_user,
             faults_allowed: robot.is_simulated() || args.allow_faults,
-            wake: histogram()?,
-            compute: histogram()?,
-            send: histogram()?,
-            causes: MissCauses::default(),
-            halts: VecDeque::new(),
+            misses: VecDeque::new(),
+            injected: VecDeque::new(),
+            latency: LatencyBook::new(lost)?,
+            halts: Halts::default(),
             snapshot: None,
             old: OldGenerations::default(),
             pids: Pids { rt: pid, ..Pids::default() },
@@ -109,39 +108,25 @@ impl StatusBook {
         })
     }
 
-    /// Adds one tick's timing, ns.
-    pub fn sample(&mut self, wake_ns: u64, compute_ns: u64) {
-        self.wake.saturating_record(wake_ns);
-        self.compute.saturating_record(compute_ns);
+    /// Adds a miss.
+    pub fn miss(&mut self, miss: MissStatus) {
+        keep(&mut self.misses, miss);
     }
 
-    /// Adds one bus' time from a tick's nominal start to its last frame handed over, ns.
-    pub fn sent(&mut self, send_ns: u64) {
-        self.send.saturating_record(send_ns);
+    /// When the newest miss was noticed, CLOCK_MONOTONIC ns.
+    pub fn last_miss_ns(&self) -> Option<u64> {
+        self.misses.back().map(|miss| miss.t_ns)
     }
 
-    /// Adds a miss' cause.
-    pub fn miss(&mut self, cause: MissCause) {
-        let count = match cause {
-            MissCause::OwnStage => &mut self.causes.own_stage,
-            MissCause::PageFault => &mut self.causes.page_fault,
-            MissCause::InvoluntarySwitch => &mut self.causes.involuntary_switch,
-            MissCause::Steal => &mut self.causes.steal,
-        };
-        *count += 1;
+    /// Adds an injected fault.
+    pub fn injected(&mut self, fault: InjectedStatus) {
+        keep(&mut self.injected, fault);
     }
 
-    /// Adds a stop.
-    pub fn halt(&mut self, cause: Cause, detail: u32, t_ns: u64) {
-        if self.halts.len() >= HALTS_MAX {
-            self.halts.pop_front();
-        }
-        self.halts.push_back(Halt {
-            cause: kebab(&cause),
-            detail,
-            t_ns,
-            ..Halt::default()
-        });
+    /// The name of a bus.
+    pub fn bus_name(&self, bus: u32) -> Option<String> {
+        let index = usize::try_from(bus).ok()?;
+        self.buses.get(index).map(|(name, _)| name.clone())
     }
 
     /// The mode that the kernel assigned last.
@@ -162,9 +147,12 @@ impl StatusBook {
             robot: self.robot_name.clone(),
             profile: self.profile.to_owned(),
             period_ns: self.period_ns,
-            wake_us: percentiles(&self.wake),
-            compute_us: percentiles(&self.compute),
-            send_us: percentiles(&self.send),
+            wake_us: self.latency.percentiles(LatencyPath::Wake),
+            compute_us: self.latency.percentiles(LatencyPath::Compute),
+            send_us: self.latency.percentiles(LatencyPath::Send),
+            last_misses: self.misses.iter().cloned().collect(),
+            injected: self.injected.iter().cloned().collect(),
+            samples_lost: self.latency.lost_of_status(),
             buses: self.buses(shared),
             rt: RtStatus { threads },
             ledger,
@@ -172,7 +160,7 @@ impl StatusBook {
                 realtime: self.host.realtime,
                 warnings: warnings.cloned().collect(),
             },
-            halts: self.halts.iter().cloned().collect(),
+            halts: self.halts.list(),
             stops_disabled: self.stops_disabled.names(),
             pids: self.pids,
             same_user: self.same_user,
@@ -198,15 +186,8 @@ impl StatusBook {
         status.t_ns = snapshot.t_ns;
         status.ticks = snapshot.ticks;
         status.skipped = snapshot.skipped;
-        status.samples_lost = snapshot.samples_lost;
         status.notes_lost = snapshot.notes_lost;
-        let late_send = shared.late_sends.iter().map(crate::shared::count).sum();
-        status.misses = Misses {
-            late_wake: snapshot.late_wake,
-            late_compute: snapshot.late_compute,
-            late_send,
-        };
-        status.miss_causes = MissCauses { bus: late_send, ..self.causes };
+        (status.misses, status.miss_causes) = shared.misses.sums();
         status.intents = self.sums(snapshot);
         status.operator_has_control = snapshot.operator_has_control;
         status.interlocks = interlock_names(snapshot.interlocks);
@@ -244,6 +225,13 @@ impl StatusBook {
     }
 }
 
+fn keep<T>(recent: &mut VecDeque<T>, newest: T) {
+    if recent.len() >= RECENT_MAX {
+        recent.pop_front();
+    }
+    recent.push_back(newest);
+}
+
 /// The open interlocks by name.
 pub fn interlock_names(bits: u32) -> Vec<String> {
     const NAMES: [(u32, &str); 13] = [
@@ -263,17 +251,6 @@ pub fn interlock_names(bits: u32) -> Vec<String> {
     ];
     let open = |(bit, _): &&(u32, &str)| bits & bit != 0;
     NAMES.iter().filter(open).map(|(_, name)| (*name).to_owned()).collect()
-}
-
-fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
-    #[allow(clippy::cast_precision_loss, reason = "for the status only")]
-    let us = |ns: u64| ns as f64 / 1_000.0;
-    Percentiles {
-        p50: us(histogram.value_at_quantile(0.5)),
-        p99: us(histogram.value_at_quantile(0.99)),
-        p99_9: us(histogram.value_at_quantile(0.999)),
-        max: us(histogram.max()),
-    }
 }
 
 fn axis_status(name: &str, axis: &AxisSnapshot) -> AxisStatus {
