@@ -14,6 +14,7 @@ mod failure;
 mod fault;
 mod modes;
 mod operator;
+pub mod plot;
 mod print;
 mod processes;
 mod report;
