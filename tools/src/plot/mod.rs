@@ -19,11 +19,11 @@ const SIZE: (u32, u32) = (900, 500);
 /// Height of title and subtitle, px.
 const HEAD: u32 = 54;
 /// Height of the line under the lowest axis, px.
-const FOOT: u32 = 22;
+const FOOT: u32 = 20;
 /// More series than this get a row each.
 const ONE_PANEL_MAX: usize = 3;
 /// Height that a row has at least, px; the picture grows for it.
-const ROW_MIN: u32 = 62;
+const ROW_MIN: u32 = 58;
 
 /// One distribution of a picture.
 #[derive(Clone, Copy, Debug)]
@@ -64,17 +64,21 @@ pub fn distribution_svg(
         _ => series.chunks(1).collect(),
     };
     let rows_count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let height = SIZE.1.max(HEAD + FOOT + ROW_MIN.saturating_mul(rows_count));
+    let height = SIZE.1.max(HEAD + FOOT + panel::BELOW + ROW_MIN.saturating_mul(rows_count));
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
         root.fill(&WHITE).map_err(drawing)?;
         panel::head(&root, title, subtitle).map_err(drawing)?;
-        let body = root.margin(HEAD, FOOT, 0, 0);
-        let areas = body.split_evenly((rows.len(), 1));
-        for (index, (area, row)) in areas.iter().zip(&rows).enumerate() {
+        let mut rest = root.margin(HEAD, FOOT, 0, 0);
+        let each = (height - HEAD - FOOT - panel::BELOW) / rows_count.max(1);
+        for (index, row) in rows.iter().enumerate() {
             let lowest = index + 1 == rows.len();
-            panel::draw(area, row, index, span, lowest).map_err(drawing)?;
+            // The lowest has the labels of the time axis beside its share.
+            let cut = if lowest { each + panel::BELOW } else { each };
+            let (area, below) = rest.split_vertically(cut);
+            panel::draw(&area, row, index, span, lowest).map_err(drawing)?;
+            rest = below;
         }
         panel::foot(&root).map_err(drawing)?;
         root.present().map_err(drawing)?;

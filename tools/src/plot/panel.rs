@@ -19,7 +19,7 @@ const LEFT: i32 = 56;
 /// Space right of it, px.
 const RIGHT: i32 = 24;
 /// Space below the lowest, for the labels of the time axis, px.
-const BELOW: i32 = 22;
+pub const BELOW: u32 = 22;
 /// Height of one line of a legend, px.
 const LINE: i32 = 17;
 
@@ -105,7 +105,7 @@ pub fn draw<'a>(
         left: LEFT,
         right: pixels(width) - RIGHT,
         top: 2 + LINE * legend_lines,
-        bottom: pixels(height) - if lowest { BELOW } else { 4 },
+        bottom: pixels(height) - if lowest { pixels(BELOW) } else { 4 },
         span,
         // Room for the label over the highest of a mark.
         count_top: (tallest.max(1) as f64) * 3.0,
@@ -115,11 +115,31 @@ pub fn draw<'a>(
         steps(area, &frame, bins, colour::of(first_colour + index))?;
         legend(area, series, index, colour::of(first_colour + index))?;
     }
-    for (index, series) in series.iter().enumerate() {
+    let heights = mark_heights(series, frame.bottom - frame.top);
+    for (index, (series, height)) in series.iter().zip(heights).enumerate() {
         budget(area, &frame, series, index)?;
-        maximum(area, &frame, series, index, colour::of(first_colour + index))?;
+        maximum(area, &frame, series, height, colour::of(first_colour + index))?;
     }
     Ok(())
+}
+
+/// How high each maximum's mark is. A lone one reaches over the samples; of several the largest is
+/// the lowest, so that no label lies across another's line.
+fn mark_heights(series: &[Series], height: i32) -> Vec<i32> {
+    if series.len() == 1 {
+        return vec![height - 9];
+    }
+    let larger = |than: u64| series.iter().filter(|one| one.histogram.max() > than).count();
+    let mut taken = Vec::with_capacity(series.len());
+    for one in series {
+        let mut rank = larger(one.histogram.max());
+        while taken.contains(&rank) {
+            rank += 1;
+        }
+        taken.push(rank);
+    }
+    let above = |rank: usize| (LINE + 2) * i32::try_from(rank).unwrap_or(0);
+    taken.into_iter().map(|rank| (height / 5).clamp(18, 64) + above(rank)).collect()
 }
 
 fn axes<'a>(area: &Area<'a>, frame: &Frame, lowest: bool) -> Drawn<'a> {
@@ -205,12 +225,12 @@ fn budget<'a>(area: &Area<'a>, frame: &Frame, series: &Series, index: usize) -> 
     write(area, &label, (x, y), (side, VPos::Top), (12.0, colour::BUDGET))
 }
 
-/// A mark at the maximum, its value beside it; each series' on a height of its own.
+/// A mark at the maximum, its value beside it.
 fn maximum<'a>(
     area: &Area<'a>,
     frame: &Frame,
     series: &Series,
-    index: usize,
+    height: i32,
     ink: RGBColor,
 ) -> Drawn<'a> {
     if series.histogram.is_empty() {
@@ -218,17 +238,19 @@ fn maximum<'a>(
     }
     let max_ns = series.histogram.max();
     let x = frame.x(max_ns as f64 / 1e3);
-    let height = frame.bottom - frame.top;
-    let share = (height / 5).clamp(18, 64);
-    let top = frame.bottom - share - (LINE + 2) * i32::try_from(index).unwrap_or(0);
+    let top = frame.bottom - height;
     line(area, [(x, top), (x, frame.bottom)], ink.stroke_width(2))?;
     area.draw(&TriangleMarker::new((x, top), 6, ink.filled()))?;
     let label = format!("max {}", words::time(max_ns));
     let (x, side) = beside(frame, x);
-    write(area, &label, (x, top), (side, VPos::Center), (13.0, ink))
+    // Readable over samples too: about 8 px a letter.
+    let width = 8 * i32::try_from(label.len()).unwrap_or(0);
+    let (from, to) = if side == HPos::Left { (x - 2, x + width) } else { (x - width, x + 2) };
+    area.draw(&Rectangle::new([(from, top - 8), (to, top + 8)], WHITE.mix(0.8).filled()))?;
+    write(area, &label, (x, top), (side, VPos::Center), (13.0, colour::INK))
 }
 
 /// Where a label of a vertical line stands: right of it, but left near the right end.
 fn beside(frame: &Frame, x: i32) -> (i32, HPos) {
-    if x > frame.right - 130 { (x - 9, HPos::Right) } else { (x + 9, HPos::Left) }
+    if x > frame.right - 100 { (x - 9, HPos::Right) } else { (x + 9, HPos::Left) }
 }
