@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::duration;
+use crate::latency::options::{LatencyOptions, LoadOptions, PeerOptions};
 
 /// The exit codes, as `mechos --help` shows them.
 pub const EXIT_CODES: &str = "\
@@ -55,6 +56,14 @@ pub enum Command {
     Resume(Place),
     /// Mode, cause, axes, latencies, misses, sums.
     Status(Place),
+    /// Measure the whole path, from the timer to the frame and back, beside cyclictest if asked.
+    Latency(Box<LatencyOptions>),
+    /// The measuring planner of `latency`.
+    #[command(hide = true)]
+    LatencyPeer(PeerOptions),
+    /// The load of `latency`.
+    #[command(hide = true)]
+    LatencyLoad(LoadOptions),
     /// Inject a fault, on simulated buses or where `up --allow-faults` runs.
     Fault {
         /// Which one.
@@ -143,6 +152,9 @@ pub struct UpOptions {
     /// Start no planner.
     #[arg(long)]
     pub no_cognition: bool,
+    /// End in order when standard input ends: for programs that start this one.
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
     /// The planner.
     #[command(flatten)]
     pub planner: PlannerOptions,

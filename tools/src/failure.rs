@@ -7,6 +7,7 @@ use mechos_robot::RobotError;
 use mechos_sim::control::ControlError;
 use serde_json::{Value, json};
 
+use crate::latency::LatencyError;
 use crate::processes::SignalError;
 use crate::runtime_dir::RuntimeDirError;
 use crate::up::StartError;
@@ -45,6 +46,9 @@ pub enum Failure {
     /// The machine did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// There is no measurement.
+    #[error(transparent)]
+    Latency(#[from] LatencyError),
     /// It did not end in the time given.
     #[error(
         "{what} did not end within {seconds} s; look at its log, then end it with `kill -9 {pid}`"
@@ -93,6 +97,7 @@ impl Failure {
             Failure::Sim(ControlError::Refused(_)) => (1, "refused"),
             Failure::Estop { .. } => (1, "nobody-took-it"),
             Failure::Lingers { .. } => (1, "lingers"),
+            Failure::Latency(error) => error.code(),
             Failure::Robot(_) => (2, "robot-file"),
             Failure::Start(StartError::Options(_)) => (2, "options"),
             Failure::Start(StartError::Robot(_) | StartError::RobotFile { .. }) => {

@@ -12,6 +12,7 @@ mod doctor;
 mod duration;
 mod failure;
 mod fault;
+pub mod latency;
 mod modes;
 mod operator;
 pub mod plot;
@@ -36,6 +37,12 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Doctor(options) => {
             return doctor::run(&options).unwrap_or_else(|failure| failed(&failure, options.json));
         }
+        Command::Latency(options) => {
+            let json = options.place.json;
+            return latency::run(&options).unwrap_or_else(|failure| failed(&failure, json));
+        }
+        Command::LatencyPeer(options) => (false, latency::plan(&options)),
+        Command::LatencyLoad(options) => (false, latency::load(&options)),
         Command::Modes { json } => (json, modes::print(json)),
         Command::Robot { command: RobotCommand::Check { file, json } } => {
             (json, robot::check(&file, json))

@@ -94,7 +94,10 @@ pub fn ask(edge: Edge, place: &Place) -> Result<(), Failure> {
 
 /// Arms, waiting a while for open interlocks to close. A stop meanwhile ends the wait: from Halted
 /// nothing is armed.
-fn arm(runtime: &Path, wait: Duration) -> Result<Reply, Failure> {
+///
+/// # Errors
+/// [`Failure`]: refused, or no answer.
+pub fn arm(runtime: &Path, wait: Duration) -> Result<Reply, Failure> {
     let until = Instant::now() + wait;
     let mut open: Option<Failure> = None;
     loop {

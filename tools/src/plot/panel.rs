@@ -245,7 +245,8 @@ fn maximum<'a>(
     let (x, side) = beside(frame, x);
     // Readable over samples too: about 8 px a letter.
     let width = 8 * i32::try_from(label.len()).unwrap_or(0);
-    let (from, to) = if side == HPos::Left { (x - 2, x + width) } else { (x - width, x + 2) };
+    let (from, to) =
+        if matches!(side, HPos::Left) { (x - 2, x + width) } else { (x - width, x + 2) };
     area.draw(&Rectangle::new([(from, top - 8), (to, top + 8)], WHITE.mix(0.8).filled()))?;
     write(area, &label, (x, top), (side, VPos::Center), (13.0, colour::INK))
 }

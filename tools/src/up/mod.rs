@@ -14,7 +14,7 @@ mod lock;
 mod mission;
 mod outcome;
 mod plan;
-mod signals;
+pub mod signals;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ fn prepare(options: &UpOptions) -> Result<Machine, StartError> {
     if let Some(missing) = programs.iter().find(|program| !program.path.is_file()) {
         return Err(StartError::Missing { name: missing.process.name(), folder });
     }
-    let asked = Asked::watch().map_err(StartError::Signals)?;
+    let asked = Asked::watch(options.until_stdin_ends).map_err(StartError::Signals)?;
     Ok(Machine { robot, runtime, programs, asked, _lock: lock })
 }
 

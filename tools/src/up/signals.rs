@@ -11,15 +11,23 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 pub struct Asked(Arc<AtomicUsize>);
 
 impl Asked {
-    /// Watches for Ctrl-C, SIGTERM and the end of the terminal.
+    /// Watches for Ctrl-C, SIGTERM and the end of the terminal; where wanted for the end of standard
+    /// input too, which counts as SIGTERM: a program that holds its other end may die in any way.
     ///
     /// # Errors
     /// The system's.
-    pub fn watch() -> io::Result<Asked> {
+    pub fn watch(until_stdin_ends: bool) -> io::Result<Asked> {
         let asked = Asked(Arc::new(AtomicUsize::new(0)));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let number = usize::try_from(signal).unwrap_or(0);
             signal_hook::flag::register_usize(signal, Arc::clone(&asked.0), number)?;
+        }
+        if until_stdin_ends {
+            let ended = Arc::clone(&asked.0);
+            std::thread::Builder::new().name("stdin".into()).spawn(move || {
+                let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+                ended.store(usize::try_from(SIGTERM).unwrap_or(0), Ordering::Relaxed);
+            })?;
         }
         Ok(asked)
     }
