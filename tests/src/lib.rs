@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod endpoint;
 pub mod evidence;
 pub mod frames;
+pub mod lab;
 pub mod limits;
 pub mod machine;
 pub mod planner;
