@@ -93,7 +93,11 @@ const OPENS: &[Permitted] = &[
     may(libc::SYS_socket, "opening a bus again"),
     may(libc::SYS_connect, "opening a simulated bus again"),
     may(libc::SYS_bind, "opening a CAN socket again"),
-    may(libc::SYS_ioctl, "the number of a CAN interface, and its size of frames"),
+    may(libc::SYS_ioctl, "the number of a CAN interface"),
+    may(libc::SYS_openat, "its size of frames, from /sys: whether it takes CAN FD"),
+    may(libc::SYS_statx, "the size of that file"),
+    may(libc::SYS_lseek, "the place in that file"),
+    may(libc::SYS_read, "that file"),
     may(libc::SYS_fcntl, "a socket that does not wait, and is not inherited"),
     may(libc::SYS_setsockopt, "its filter, its priority, its time stamps"),
     may(libc::SYS_getsockopt, "what of that the kernel took"),
@@ -182,7 +186,6 @@ mod tests {
             libc::SYS_futex,
             libc::SYS_clone,
             libc::SYS_execve,
-            libc::SYS_openat,
             libc::SYS_nanosleep,
             libc::SYS_sched_yield,
             libc::SYS_sched_setscheduler,
@@ -196,7 +199,7 @@ mod tests {
     #[test]
     fn the_control_thread_and_the_guardian_open_and_close_nothing() {
         for kind in [ThreadKind::Control, ThreadKind::Guardian] {
-            let opens = [libc::SYS_socket, libc::SYS_close, libc::SYS_connect];
+            let opens = [libc::SYS_socket, libc::SYS_openat, libc::SYS_close, libc::SYS_connect];
             assert!(permitted(kind).all(|permitted| !opens.contains(&permitted.call)), "{kind:?}");
         }
     }

@@ -11,7 +11,7 @@ pub mod words;
 use mechos_operator::{LedgerStatus, ThreadStatus};
 use tracing::{info, warn};
 
-use crate::host::grants::{ThreadGrant, grant_of_peer, grants};
+use crate::host::grants::{ThreadCounters, ThreadGrant, grant_of_peer, grants};
 use crate::host::syscalls;
 use crate::host::threads::ThreadPlan;
 use since::{Mark, Since};
@@ -133,7 +133,12 @@ impl Ledger {
     }
 
     fn since(&self, grant: &ThreadGrant) -> Since {
-        since::between(&self.start, self.end.as_deref(), &Mark::of(grant))
+        let since = since::between(&self.start, self.end.as_deref(), &Mark::of(grant));
+        match self.armed_since_ns {
+            Some(_) => since,
+            // Faults and switches of the start are of no interest, and no violation.
+            None => Since { counters: ThreadCounters::default(), ..since },
+        }
     }
 
     fn check(&mut self, now_ns: u64) -> Vec<ThreadGrant> {

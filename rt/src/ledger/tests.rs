@@ -91,6 +91,18 @@ fn a_kernel_without_filters_is_said() {
 }
 
 #[test]
+fn before_the_first_arming_faults_and_switches_are_none() {
+    let grant = ThreadGrant {
+        counters: ThreadCounters { faults_minor: 36, ..ThreadCounters::default() },
+        ..control()
+    };
+    let mut ledger = Ledger::new(false);
+    assert_eq!(ledger.since(&grant).counters.faults_minor, 0);
+    ledger.armed(1);
+    assert_eq!(ledger.since(&grant).counters.faults_minor, 36);
+}
+
+#[test]
 fn arming_reads_back_at_once_and_the_turns_now_and_then() {
     let mut ledger = Ledger::new(true);
     assert!(ledger.turn(10));
