@@ -21,4 +21,6 @@ pub mod spec;
 pub mod world;
 
 #[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
 mod machine_tests;

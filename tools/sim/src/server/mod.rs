@@ -13,6 +13,8 @@ pub mod realtime;
 pub mod socket;
 pub mod token;
 
+#[cfg(test)]
+mod attached_tests;
 mod desk;
 #[cfg(test)]
 mod tests;
