@@ -375,6 +375,19 @@ mod tests {
     }
 
     #[test]
+    fn the_doctor_takes_a_robot_file_or_none() {
+        let line = ["mechos", "doctor", "--json", "--robot", "r.toml"];
+        let Command::Doctor(options) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("no doctor");
+        };
+        assert!(options.json && options.robot == Some("r.toml".into()) && options.root.is_none());
+        assert!(matches!(
+            Cli::try_parse_from(["mechos", "doctor"]).unwrap().command,
+            Command::Doctor(_)
+        ));
+    }
+
+    #[test]
     fn a_model_needs_its_endpoint_and_name() {
         let error = up(&["--planner", "model"]).unwrap_err();
         assert!(error.contains("--endpoint") && error.contains("--model"), "{error}");
