@@ -306,6 +306,7 @@ impl ControlThread {
             cause: judged.cause,
             stage: judged.stage,
             bus: None,
+            call: judged.call,
             skipped: tick.skipped_before,
             late_ns: judged.late_ns,
         });

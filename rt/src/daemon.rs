@@ -143,7 +143,7 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let mut housekeeping = Housekeeping::new(
         &robot,
         &args.runtime,
-        StatusBook::new(&robot, args, host, same_user, (ledger, lost))?,
+        StatusBook::new(&robot, args, host, same_user, ledger, lost)?,
         cognition_uid,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,

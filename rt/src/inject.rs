@@ -137,6 +137,15 @@ impl Injections {
         Ok(())
     }
 
+    /// Gives the pages of a page fault back, lest they count as memory that is not locked. Not for a
+    /// real-time thread.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn give_back(&self) -> io::Result<()> {
+        self.pages.get().map_or(Ok(()), FreshPages::give_back)
+    }
+
     /// Carries out what was armed for `target`, and returns it. Real time but for what it injects.
     pub fn act(&self, target: Target, now_ns: fn() -> u64) -> Option<Injection> {
         let slot = self.words.get(target.number())?;

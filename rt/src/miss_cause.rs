@@ -6,13 +6,15 @@
 
 use crate::host::clock;
 use crate::host::grants::{ThreadCounters, counters_of_current};
+use crate::host::slots;
 
 /// What made a tick late, in the order in which it is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissCause {
     /// A page fault.
     PageFault,
-    /// The thread gave the CPU away inside the tick: a lock or a blocking call.
+    /// The thread gave the CPU away inside the tick, or wanted a lock and was refused the wait: a
+    /// lock or a blocking call.
     Blocked,
     /// The thread was pushed off its CPU.
     InvoluntarySwitch,
@@ -60,12 +62,22 @@ pub struct Usage {
     pub counters: ThreadCounters,
     /// Time on a CPU, ns.
     pub ran_ns: u64,
+    /// Refused system calls.
+    pub calls_unlisted: u64,
+    /// The last of them, by the kernel's number.
+    pub last_call: Option<i32>,
 }
 
 impl Usage {
     /// The calling thread's: two system calls. Real time.
     pub fn now() -> Self {
-        Self { counters: counters_of_current(), ran_ns: clock::thread_ns() }
+        let slot = slots::counters_of_current();
+        Self {
+            counters: counters_of_current(),
+            ran_ns: clock::thread_ns(),
+            calls_unlisted: slot.calls_unlisted,
+            last_call: slot.last_call,
+        }
     }
 
     /// What was used since `earlier`. Real time.
@@ -79,15 +91,28 @@ impl Usage {
                 .switches_involuntary
                 .saturating_sub(then.switches_involuntary),
         };
-        Self { counters, ran_ns: self.ran_ns.saturating_sub(earlier.ran_ns) }
+        let calls_unlisted = self.calls_unlisted.saturating_sub(earlier.calls_unlisted);
+        Self {
+            counters,
+            ran_ns: self.ran_ns.saturating_sub(earlier.ran_ns),
+            calls_unlisted,
+            last_call: self.last_call.filter(|_| calls_unlisted > 0),
+        }
     }
 }
+
+/// The kernel's number of the call that waits for a lock; it fits, as every number does.
+#[allow(clippy::cast_possible_truncation, reason = "a constant below 2^31")]
+const FUTEX: i32 = libc::SYS_futex as i32;
 
 /// Why work that may take `limit_ns` took longer, from what the thread used meanwhile. Real time.
 pub fn work_cause(used: &Usage, limit_ns: u64) -> MissCause {
     let counters = &used.counters;
     if counters.faults_minor > 0 || counters.faults_major > 0 {
         MissCause::PageFault
+    } else if used.last_call == Some(FUTEX) {
+        // The wait for a lock is refused to a real-time thread, which then spins for it.
+        MissCause::Blocked
     } else if used.ran_ns > limit_ns {
         MissCause::OwnStage
     } else if counters.switches_voluntary > 0 {
@@ -175,7 +200,7 @@ mod tests {
             switches_voluntary: voluntary,
             switches_involuntary: involuntary,
         };
-        Usage { counters, ran_ns }
+        Usage { counters, ran_ns, ..Usage::default() }
     }
 
     #[test]
@@ -193,6 +218,18 @@ mod tests {
     #[test]
     fn a_thread_that_gave_its_cpu_away_was_blocked() {
         assert_eq!(work_cause(&used(0, 1, 1, 20), LIMIT_NS), MissCause::Blocked);
+    }
+
+    #[test]
+    fn a_thread_that_was_refused_the_wait_for_a_lock_was_blocked_although_it_ran() {
+        let before = Usage { calls_unlisted: 3, last_call: Some(FUTEX), ..used(0, 0, 0, 0) };
+        let spun = Usage { calls_unlisted: 9, ..used(0, 0, 0, 900) };
+        let after = Usage { last_call: Some(FUTEX), ..spun };
+        assert_eq!(work_cause(&after.since(&before), LIMIT_NS), MissCause::Blocked);
+        let other = Usage { last_call: Some(1), ..spun };
+        assert_eq!(work_cause(&other.since(&before), LIMIT_NS), MissCause::OwnStage);
+        let earlier = Usage { calls_unlisted: 3, ..after };
+        assert_eq!(work_cause(&earlier.since(&before), LIMIT_NS), MissCause::OwnStage, "not now");
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub enum Note {
         stage: Option<Stage>,
         /// The bus, for a late send.
         bus: Option<u32>,
+        /// The last system call that was refused inside the tick, by the kernel's number.
+        call: Option<i32>,
         /// Ticks skipped right before it.
         skipped: u64,
         /// How late, ns after the nominal start.

@@ -29,6 +29,8 @@ pub struct Judged {
     pub stage: Option<Stage>,
     /// End of the late part after the tick's nominal start, ns.
     pub late_ns: u64,
+    /// The last system call that was refused inside the tick, by the kernel's number.
+    pub call: Option<i32>,
 }
 
 impl Stamps {
@@ -57,17 +59,19 @@ impl Stamps {
     ) -> Option<Judged> {
         let Allowed { period_ns, execution_ns } = allowed;
         let miss = judge(tick, allowed, self.woken_ns, self.computed_ns)?;
-        let (cause, stage, end_ns) = if miss == Miss::LateWake {
+        let (cause, stage, end_ns, call) = if miss == Miss::LateWake {
             // The tick that was to come, of which this one is the first that could.
             let passed_ns = tick.skipped_before.saturating_mul(period_ns);
             let due_ns = tick.nominal_ns.saturating_sub(passed_ns);
             let (cause, stage) = wake_cause(previous, &self.began, due_ns, period_ns);
-            (cause, stage, self.woken_ns)
+            (cause, stage, self.woken_ns, None)
         } else {
-            let cause = work_cause(&now().since(&self.began), execution_ns);
-            (cause, Some(self.longest_stage()), self.computed_ns)
+            let used = now().since(&self.began);
+            let cause = work_cause(&used, execution_ns);
+            (cause, Some(self.longest_stage()), self.computed_ns, used.last_call)
         };
-        Some(Judged { miss, cause, stage, late_ns: end_ns.saturating_sub(tick.nominal_ns) })
+        let late_ns = end_ns.saturating_sub(tick.nominal_ns);
+        Some(Judged { miss, cause, stage, late_ns, call })
     }
 }
 
@@ -86,6 +90,8 @@ mod tests {
                 switches_involuntary: 0,
             },
             ran_ns: 0,
+            calls_unlisted: 0,
+            last_call: None,
         },
         gathered_ns: 5_020,
         decided_ns: 5_040,

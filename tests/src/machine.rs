@@ -326,10 +326,12 @@ impl Machine {
     fn expect(&self, command: &Ask) {
         let Ask::Fault { kind } = command else { return };
         let (heap, calls) = match kind {
-            Fault::StallControl { .. } | Fault::Loop { .. } => (false, false),
-            Fault::Busy { .. } | Fault::PageFault => (false, false),
+            Fault::StallControl { .. }
+            | Fault::Loop { .. }
+            | Fault::Busy { .. }
+            | Fault::PageFault => (false, false),
             Fault::Panic { .. } | Fault::Allocate => (true, false),
-            // A lock that has to be waited for is a futex call, which no list has.
+            // Waiting for a lock is such a call.
             Fault::Call | Fault::Lock { .. } => (false, true),
         };
         self.heap_used.fetch_or(heap, Ordering::Relaxed);

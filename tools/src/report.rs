@@ -114,7 +114,8 @@ pub fn miss_words(miss: &MissStatus) -> String {
     let MissStatus { tick, kind, cause, late_us, .. } = miss;
     let stage = miss.stage.as_ref().map_or(String::new(), |stage| format!(" in {stage}"));
     let bus = miss.bus.as_ref().map_or(String::new(), |bus| format!(" of bus {bus}"));
-    format!("tick {tick} {kind}, {late_us} us after its start, {cause}{stage}{bus}")
+    let call = miss.call.as_ref().map_or(String::new(), |call| format!(" ({call})"));
+    format!("tick {tick} {kind}, {late_us} us after its start, {cause}{call}{stage}{bus}")
 }
 
 /// A distribution, µs.

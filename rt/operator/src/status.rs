@@ -139,6 +139,9 @@ pub struct MissStatus {
     /// The bus, for a late send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bus: Option<String>,
+    /// The last system call that was refused to the thread inside the tick: `futex` is a lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
     /// End of the late stage after the tick's nominal start, us.
     pub late_us: u64,
     /// When it was noticed.

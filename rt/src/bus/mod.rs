@@ -220,7 +220,8 @@ impl BusThread {
 
     /// Counts and notes a tick that was computed in time and handed over late, or not taken.
     fn note_late_send(&mut self, order: &Order, sending: &Sending, began: &Usage, sent_ns: u64) {
-        let (cause, stage) = send_cause(sending, &Usage::now().since(began));
+        let used = Usage::now().since(began);
+        let (cause, stage) = send_cause(sending, &used);
         self.shared.misses.count(Miss::LateSend, cause);
         self.ends.notes.leave(Note::Missed {
             t_ns: sent_ns,
@@ -229,6 +230,7 @@ impl BusThread {
             cause,
             stage,
             bus: u32::try_from(self.bus).ok(),
+            call: used.last_call,
             skipped: 0,
             late_ns: sent_ns.saturating_sub(order.nominal_ns),
         });

@@ -75,6 +75,7 @@ const CONTROL: &[Permitted] =
 
 /// A bus thread alone.
 const BUS: &[Permitted] = &[
+    may(libc::SYS_getrusage, "its own faults and switches, to name the cause of a late sending"),
     #[cfg(target_arch = "x86_64")]
     may(libc::SYS_poll, "the sleep until a frame or the bell"),
     may(libc::SYS_ppoll, "the sleep until a frame or the bell"),

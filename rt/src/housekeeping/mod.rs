@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use mechos_kernel::Mode;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm_protocol::records::Cause;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::daemon::{EXIT_HUNG, StartError};
 use crate::fence::Fences;
@@ -91,8 +91,7 @@ impl Housekeeping {
             signal_hook::iterator::Signals::new(signals).map_err(system("waiting for signals"))?;
         let server = OperatorServer::bind(&runtime.join(mechos_operator::OPERATOR_SOCKET))?;
         let names = robot.buses.iter().map(|bus| bus.name.clone()).collect();
-        let budgets = &robot.budgets;
-        let desk = Desk::new(server, ends.operators, names, budgets);
+        let desk = Desk::new(server, ends.operators, names, &robot.budgets);
         let link = LinkKeeper::new(
             robot,
             runtime,
@@ -210,6 +209,11 @@ impl Housekeeping {
                 Mode::Disarmed | Mode::Halted { .. } => self.book.ledger.disarmed(),
                 Mode::Armed | Mode::Stopping { .. } => {}
             }
+        }
+        if errands.pages_touched
+            && let Err(error) = self.shared.inject.give_back()
+        {
+            warn!("pages of an injected fault stay unlocked: {error}");
         }
         for answer in &errands.answers {
             self.desk.answered(answer, &self.book.ledger);

@@ -9,6 +9,8 @@ use tracing::{debug, error, info, warn};
 
 use super::halts::DeadlineStop;
 use super::status::StatusBook;
+use crate::host::syscalls;
+use crate::inject::Injection;
 use crate::names::{kebab, mode_name};
 use crate::note::Note;
 
@@ -25,6 +27,8 @@ pub struct Errands {
     pub answers: Vec<OperatorAnswer>,
     /// Modes entered.
     pub modes: Vec<Mode>,
+    /// An injected fault has touched pages that are not locked: they are to be given back.
+    pub pages_touched: bool,
 }
 
 /// Takes what has been left, in each thread's order.
@@ -53,13 +57,14 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
                 "an operator's reset was taken: latches, fence and drive faults are cleared"
             );
         }
-        Note::Missed { t_ns, tick, miss, cause, stage, bus, skipped, late_ns } => {
+        Note::Missed { t_ns, tick, miss, cause, stage, bus, call, skipped, late_ns } => {
             let miss = MissStatus {
                 tick,
                 kind: kebab(&miss),
                 cause: kebab(&cause),
                 stage: stage.map(|stage| kebab(&stage)),
                 bus: bus.and_then(|bus| book.bus_name(bus)),
+                call: call.map(syscalls::name),
                 late_us: late_ns / 1_000,
                 t_ns,
             };
@@ -69,6 +74,7 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
         Note::Injected { injection, tick, t_ns } => {
             let fault = kebab(&injection);
             warn!(fault, tick, t_ns, "an injected fault was carried out");
+            errands.pages_touched |= matches!(injection, Injection::PageFault(_));
             book.injected(InjectedStatus { fault, tick, t_ns });
         }
         Note::DeadlineStop { cause, detail, deadline_ns, sent_ns } => {
@@ -107,11 +113,12 @@ fn log_miss(miss: &MissStatus, skipped: u64, book: &StatusBook) {
     let MissStatus { tick, kind, cause, late_us, t_ns, .. } = miss;
     let stage = miss.stage.as_deref().unwrap_or("none");
     let bus = miss.bus.as_deref().unwrap_or("none");
+    let call = miss.call.as_deref().unwrap_or("none");
     let said_ns = book.last_miss_ns().unwrap_or(0);
     if t_ns.saturating_sub(said_ns) >= MISS_QUIET_NS {
-        warn!(tick, kind, cause, stage, bus, late_us, skipped, t_ns, "a tick was late");
+        warn!(tick, kind, cause, stage, bus, call, late_us, skipped, t_ns, "a tick was late");
     } else {
-        debug!(tick, kind, cause, stage, bus, late_us, skipped, t_ns, "a tick was late");
+        debug!(tick, kind, cause, stage, bus, call, late_us, skipped, t_ns, "a tick was late");
     }
 }
 

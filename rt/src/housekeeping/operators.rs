@@ -253,13 +253,6 @@ impl Desk {
     }
 }
 
-/// Open interlocks by name; real time with what was asked and what was found.
-fn interlocked(id: u64, bits: u32, ledger: &Ledger) -> Reply {
-    let reply = Reply::interlocked(id, interlock_names(bits));
-    let real_time = bits & Interlocks::REAL_TIME != 0;
-    if real_time { reply.because(ledger.differences()) } else { reply }
-}
-
 /// The answer to a fault that needs something of the system first.
 fn prepared(id: u64, result: std::io::Result<()>) -> Reply {
     match result {
@@ -269,6 +262,13 @@ fn prepared(id: u64, result: std::io::Result<()>) -> Reply {
             Reply::refused(id, RefusalCode::Unavailable, text)
         }
     }
+}
+
+/// Open interlocks by name; real time with what was asked and what was found.
+fn interlocked(id: u64, bits: u32, ledger: &Ledger) -> Reply {
+    let reply = Reply::interlocked(id, interlock_names(bits));
+    let real_time = bits & Interlocks::REAL_TIME != 0;
+    if real_time { reply.because(ledger.differences()) } else { reply }
 }
 
 fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal, ledger: &Ledger) -> Reply {

@@ -84,7 +84,8 @@ impl StatusBook {
         args: &Args,
         host: HostReport,
         same_user: bool,
-        (ledger, lost): (Ledger, Arc<Lost>),
+        ledger: Ledger,
+        lost: Arc<Lost>,
     ) -> Result<Self, hdrhistogram::CreationError> {
         let pid = i32::try_from(std::process::id()).ok();
         Ok(Self {
