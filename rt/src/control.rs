@@ -27,7 +27,7 @@ use crate::miss_cause::{Previous, Usage};
 use crate::note::{Note, Notes};
 use crate::order::{Order, Report};
 use crate::publish::Publisher;
-use crate::schedule::{Allowed, Schedule, Tick, judge};
+use crate::schedule::{Allowed, Schedule, Tick, first_start_ns, judge};
 use crate::shared::Shared;
 use crate::stamps::Stamps;
 
@@ -153,7 +153,7 @@ impl ControlThread {
             self.previous = Some(Previous { began: Usage::now(), computed_ns, done_ns });
             return schedule;
         }
-        let start_ns = (clock::now_ns() / period_ns.max(1) + 2).saturating_mul(period_ns);
+        let start_ns = first_start_ns(clock::now_ns(), period_ns);
         self.shared.schedule_start_ns.store(start_ns, Ordering::Release);
         Schedule::new(start_ns, period_ns)
     }

@@ -3,6 +3,18 @@
 //! Tick `k` starts nominally at `start + k * period`. The schedule never shifts: a late process
 //! skips ticks and says so, and `elapsed / period == run + skipped` holds at every moment.
 
+/// Half of the shortest period of the kernel's own timer tick (CONFIG_HZ up to 1000), ns.
+const KERNEL_TICK_HALF_NS: u64 = 500_000;
+
+/// When tick 0 starts for a schedule begun at `now_ns`: one to two periods later, and off the whole
+/// milliseconds of CLOCK_MONOTONIC, where the kernel's timer tick fires. On them its interrupt would
+/// delay every n-th wake-up by its own length, for ever, because neither schedule moves.
+pub fn first_start_ns(now_ns: u64, period_ns: u64) -> u64 {
+    let period_ns = period_ns.max(1);
+    let offset_ns = (period_ns / 2).min(KERNEL_TICK_HALF_NS);
+    (now_ns / period_ns + 1).saturating_mul(period_ns).saturating_add(offset_ns)
+}
+
 /// Ticks of a fixed length from a fixed start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -137,6 +149,20 @@ mod tests {
     fn a_tick_over_its_budget_is_late_also_when_the_period_is_not_over() {
         let tick = Tick { number: 5, nominal_ns: 500, skipped_before: 0 };
         assert_eq!(judge(&tick, ALLOWED, 510, 561), Some(Miss::LateCompute));
+    }
+
+    #[test]
+    fn no_tick_starts_on_the_kernels_own_whatever_its_rate() {
+        const MS: u64 = 1_000_000;
+        for period_ns in [MS / 4, MS / 2, MS, 2 * MS, 4 * MS, 5 * MS, 8 * MS, 20 * MS] {
+            let now_ns = 123_456_789_012;
+            let start_ns = first_start_ns(now_ns, period_ns);
+            assert!(start_ns > now_ns && start_ns <= now_ns + 2 * period_ns);
+            let first_ms = (start_ns..).step_by(usize::try_from(period_ns).unwrap()).take(100);
+            let aside = first_ms.map(|t| (t % MS).min(MS - t % MS)).min().unwrap();
+            let spread = period_ns.min(MS) / 2;
+            assert!(period_ns < MS || aside == spread, "{period_ns}: {aside}");
+        }
     }
 
     proptest! {
