@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
-use socketcan::{CanFdSocket, CanFilter, CanSocket, Socket, SocketOptions};
+use socketcan::{CanFilter, CanSocket, Socket, SocketOptions};
 
 use crate::bus::{Bus, BusError, ControllerState, FILTERS_MAX, Filter, Received};
 use crate::frame::{DATA_MAX, EXTENDED_ID_MAX, Frame, FrameKind, STANDARD_ID_MAX};
@@ -57,18 +57,11 @@ impl SocketCan {
             let what = format!("CAN interface {interface}");
             BusError::Open { what, source }
         };
+        let socket = CanSocket::open(interface).map_err(failed)?;
         // Without an interface MTU of 72 the kernel refuses FD frames; classic ones still work.
-        let mtu = std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu"));
-        let has_fd = mtu.is_ok_and(|text| text.trim() == "72");
-        let socket = if has_fd {
-            let socket = CanFdSocket::open(interface).map_err(failed)?;
-            configure(&socket, filters).map_err(failed)?;
-            socket.as_fd().try_clone_to_owned().map_err(failed)?
-        } else {
-            let socket = CanSocket::open(interface).map_err(failed)?;
-            configure(&socket, filters).map_err(failed)?;
-            socket.as_fd().try_clone_to_owned().map_err(failed)?
-        };
+        let has_fd = mtu(&socket, interface).map_err(failed)? == FD_MTU;
+        configure(&socket, filters, has_fd).map_err(failed)?;
+        let socket = socket.as_fd().try_clone_to_owned().map_err(failed)?;
         if let Some(priority) = priority {
             let value = i32::try_from(priority).unwrap_or(i32::MAX);
             setsockopt(&socket, sockopt::Priority, &value).map_err(|errno| failed(errno.into()))?;
@@ -101,16 +94,40 @@ impl SocketCan {
     }
 }
 
-fn configure<S: Socket + SocketOptions>(socket: &S, filters: &[Filter]) -> io::Result<()> {
+fn configure(socket: &CanSocket, filters: &[Filter], has_fd: bool) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     if !filters.is_empty() {
         let filters: Vec<CanFilter> = filters.iter().map(kernel_filter).collect();
         socket.set_filters(&filters)?;
     }
+    if has_fd {
+        socket.set_socket_option_int(libc::SOL_CAN_RAW, libc::CAN_RAW_FD_FRAMES, 1)?;
+    }
     socket.set_error_filter_accept_all()?;
     socket.set_recv_own_msgs(true)?;
     socket.set_recv_timestamp(true)?;
     socket.set_socket_option_int(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
+}
+
+/// The interface's MTU, asked of the socket: a file in /sys would need calls that a real-time
+/// thread, which opens a deleted interface again, may not make.
+fn mtu(socket: &CanSocket, interface: &str) -> io::Result<usize> {
+    // SAFETY: all-zero bytes are a valid ifreq.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    // The last byte stays zero.
+    let room = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+    for (to, from) in room.zip(interface.bytes()) {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    // SAFETY: SIOCGIFMTU reads the name and writes the MTU of this live ifreq. Needed because no
+    // safe wrapper has it.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call above has written this field of the union.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    Ok(usize::try_from(mtu).unwrap_or(0))
 }
 
 /// Compares the width of the identifier too, and lets no remote frame pass.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use hal::bus::{Bus, BusAddress, Filter, Received, open};
+use hal::bus::{Bus, BusAddress, BusError, ControllerState, Filter, Received, open};
 use hal::frame::{Frame, FrameKind};
 
 fn interface() -> Option<String> {
@@ -37,7 +37,8 @@ fn next(bus: &mut dyn Bus) -> Option<Received> {
 fn frames_cross_the_kernels_bus_and_own_ones_are_echoed() {
     let Some(interface) = interface() else { return };
     let address = BusAddress::SocketCan { interface };
-    let mut one = open(&address, "one", &[], Some(6)).unwrap();
+    let both = [Filter::exactly(0x123), Filter::exactly(0x124)];
+    let mut one = open(&address, "one", &both, Some(6)).unwrap();
     let mut two = open(&address, "two", &[Filter::exactly(0x123)], None).unwrap();
     one.send(&Frame::new(0x124, &[9]).unwrap()).unwrap();
     let frame = Frame::new(0x123, &[1, 2, 3]).unwrap();
@@ -49,4 +50,33 @@ fn frames_cross_the_kernels_bus_and_own_ones_are_echoed() {
     let second = next(one.as_mut()).unwrap();
     assert!(second.echo && second.frame == frame && second.time_ns >= first.time_ns);
     assert_eq!((one.lost(), two.lost()), (0, 0));
+}
+
+#[test]
+fn fd_frames_cross_where_the_interface_has_them_and_are_refused_elsewhere() {
+    let Some(interface) = interface() else { return };
+    let mtu = std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).unwrap();
+    let address = BusAddress::SocketCan { interface };
+    let mut bus = open(&address, "fd", &[Filter::exactly(0x125)], None).unwrap();
+    let frame = Frame::fd(0x125, false, &[5; 64]).unwrap();
+    if mtu.trim() == "72" {
+        bus.send(&frame).unwrap();
+        assert_eq!(next(bus.as_mut()).unwrap().frame, frame);
+    } else {
+        assert!(matches!(bus.send(&frame), Err(BusError::Unsupported { kind: FrameKind::Fd })));
+    }
+}
+
+#[test]
+fn an_error_frame_passes_every_filter_and_moves_the_state() {
+    let Some(interface) = interface() else { return };
+    let address = BusAddress::SocketCan { interface };
+    let mut writer = open(&address, "writer", &[], None).unwrap();
+    let mut bus = open(&address, "reader", &[Filter::exactly(0x7FE)], None).unwrap();
+    writer.send(&Frame::error(0x040, [0; 8]).unwrap()).unwrap();
+    let end = Instant::now() + Duration::from_secs(1);
+    while bus.state() != ControllerState::BusOff && Instant::now() < end {
+        let _ = bus.receive().unwrap();
+    }
+    assert_eq!(bus.state(), ControllerState::BusOff);
 }
