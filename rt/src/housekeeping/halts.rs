@@ -28,8 +28,10 @@ pub struct DeadlineStop {
 }
 
 /// The book of stops.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Halts {
+    /// Latest permitted end of a tick after its nominal start, ns.
+    deadline_budget_ns: u64,
     halts: VecDeque<Halt>,
     deadline: Option<DeadlineStop>,
     /// Begin of the tick that ordered a stop, and when a bus thread's send of it returned.
@@ -38,6 +40,12 @@ pub struct Halts {
 }
 
 impl Halts {
+    /// An empty book; a tick's deadline is so much after its nominal start.
+    pub fn new(deadline_budget_ns: u64) -> Self {
+        let (halts, sent) = (VecDeque::new(), VecDeque::new());
+        Self { deadline_budget_ns, halts, deadline: None, sent, planner_lost_ns: None }
+    }
+
     /// The kernel entered Halted in the tick that began at `t_ns`.
     pub fn halted(&mut self, cause: Cause, detail: u32, t_ns: u64) {
         let mut halt = Halt { cause: kebab(&cause), detail, t_ns, ..Halt::default() };
@@ -60,8 +68,11 @@ impl Halts {
     /// The deadline thread stopped the drives.
     pub fn deadline(&mut self, stop: DeadlineStop) {
         let cause = kebab(&stop.cause);
+        // The stop's own tick may have begun before the deadline that it missed, by the budget at
+        // the most; an older stop of the same cause is another one.
+        let began_ns = stop.deadline_ns.saturating_sub(self.deadline_budget_ns);
         let last = self.halts.back_mut().filter(|halt| {
-            halt.cause == cause && halt.detail == stop.detail && halt.t_ns >= stop.deadline_ns
+            halt.cause == cause && halt.detail == stop.detail && halt.t_ns >= began_ns
         });
         match last {
             Some(halt) if halt.deadline_ns.is_none() => {
@@ -114,14 +125,18 @@ mod tests {
 
     #[test]
     fn a_stop_of_the_deadline_thread_has_its_deadline_in_either_order_of_the_notes() {
-        let mut first = Halts::default();
+        let mut first = Halts::new(50);
         first.deadline(STOP);
         first.halted(Cause::DeadlineControl, 0, 200);
-        let mut second = Halts::default();
+        let mut second = Halts::new(50);
         second.halted(Cause::DeadlineControl, 0, 200);
         second.sent(200, 240);
         second.deadline(STOP);
-        for halts in [first, second] {
+        // The tick that hung began before its deadline.
+        let mut third = Halts::new(50);
+        third.halted(Cause::DeadlineControl, 0, 51);
+        third.deadline(STOP);
+        for halts in [first, second, third] {
             let halt = last(&halts);
             assert_eq!((halt.deadline_ns, halt.sent_ns), (Some(100), Some(130)));
         }
@@ -129,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_lost_planner_was_seen_before_the_stop_and_the_last_bus_counts() {
-        let mut halts = Halts::default();
+        let mut halts = Halts::new(50);
         halts.planner_lost(Some(150));
         halts.sent(200, 230);
         halts.halted(Cause::CognitionLost, 0, 200);
@@ -140,8 +155,18 @@ mod tests {
     }
 
     #[test]
+    fn an_older_stop_of_the_same_cause_keeps_its_own_times() {
+        let mut halts = Halts::new(50);
+        halts.halted(Cause::DeadlineControl, 0, 49);
+        halts.deadline(STOP);
+        assert_eq!(last(&halts).deadline_ns, None);
+        halts.halted(Cause::DeadlineControl, 0, 140);
+        assert_eq!(last(&halts).deadline_ns, Some(100));
+    }
+
+    #[test]
     fn times_of_another_stop_stay_away() {
-        let mut halts = Halts::default();
+        let mut halts = Halts::new(50);
         halts.deadline(STOP);
         halts.planner_lost(Some(900));
         halts.sent(100, 120);

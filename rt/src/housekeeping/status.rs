@@ -101,7 +101,7 @@ impl StatusBook {
             misses: VecDeque::new(),
             injected: VecDeque::new(),
             latency: LatencyBook::new(lost)?,
-            halts: Halts::default(),
+            halts: Halts::new(robot.budgets.deadline_ns),
             snapshot: None,
             old: OldGenerations::default(),
             pids: Pids { rt: pid, ..Pids::default() },
