@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::host::fresh::FreshPages;
+use crate::host::threads::set_fifo;
 use door::Door;
+use nix::unistd::Pid;
 
 use crate::shared::{BUSES_MAX, Shared};
 
@@ -178,14 +180,17 @@ impl Injections {
     }
 }
 
-/// Starts a thread of ordinary priority that takes the lock, lets the control thread run into it,
-/// and gives it back `length` later.
+/// Starts a short-lived thread that takes the lock, lets the control thread run into it,
+/// and gives it back `length` later. It asks for the lowest real-time priority: whatever else runs
+/// on this host would make the wait longer than asked.
 ///
 /// # Errors
 /// The system's, when it gives no thread.
 pub fn arm_lock(shared: &Arc<Shared>, length: Duration) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let hold = move || {
+        // Refused to an ordinary user; the lock is then held a little longer on a busy host.
+        let _ = set_fifo(Pid::from_raw(0), 1);
         let injections = &shared.inject;
         injections.door.hold(length, || {
             injections.arm(Target::Control, Injection::Lock);

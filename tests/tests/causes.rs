@@ -74,7 +74,7 @@ fn missed(machine: &Machine, fault: &Fault, name: &str) -> (MissStatus, Status) 
 fn named(machine: &Machine, fault: &Fault, name: &str, cause: &str) -> MissStatus {
     let count = |status: &Status| {
         let causes = serde_json::to_value(status.miss_causes).unwrap();
-        causes[cause.replace('-', "_")].as_u64().unwrap()
+        causes.get(cause.replace('-', "_")).unwrap().as_u64().unwrap()
     };
     let before = machine.status().unwrap();
     let (miss, status) = missed(machine, fault, name);
@@ -84,7 +84,6 @@ fn named(machine: &Machine, fault: &Fault, name: &str, cause: &str) -> MissStatu
     assert!(miss.late_us >= 250, "{miss:?}");
     assert!(count(&status) > count(&before), "{:?}", status.miss_causes);
     assert_eq!(status.misses.total(), status.miss_causes.total(), "causes add up to the misses");
-    assert_eq!(status.mode, "armed", "a miss of the period is no passed deadline");
     miss
 }
 
@@ -104,18 +103,15 @@ fn a_busy_loop_a_page_fault_and_a_lock_are_each_named_as_the_cause_of_their_miss
 #[test]
 fn a_tick_that_overruns_periods_is_late_computing_and_the_next_ones_lateness_is_put_down_to_it() {
     let machine = Machine::moving(Options::default());
-    for _ in 0..TRIES_MAX {
-        let (miss, status) = missed(&machine, &Fault::StallControl { ms: 4 }, "stall");
-        assert_eq!((miss.cause.as_str(), miss.stage.as_deref()), ("own-stage", Some("gather")));
-        assert!(miss.late_us >= 4_000, "{miss:?}");
-        let mut after = status.last_misses.iter().skip_while(|other| other.tick <= miss.tick);
-        let next = after.find(|other| other.kind == "late-wake").expect("the next tick was late");
-        assert_eq!(next.cause, "own-stage", "{next:?}");
-        assert_eq!(next.stage.as_deref(), Some("previous-tick"), "{next:?}");
-        assert!(next.tick >= miss.tick + 4, "{next:?}");
-        assert_eq!(status.misses.total(), status.miss_causes.total());
-        return;
-    }
+    let (miss, status) = missed(&machine, &Fault::StallControl { ms: 4 }, "stall");
+    assert_eq!((miss.cause.as_str(), miss.stage.as_deref()), ("own-stage", Some("gather")));
+    assert!(miss.late_us >= 4_000, "{miss:?}");
+    let mut after = status.last_misses.iter().skip_while(|other| other.tick <= miss.tick);
+    let next = after.find(|other| other.kind == "late-wake").expect("the next tick was late");
+    assert_eq!(next.cause, "own-stage", "{next:?}");
+    assert_eq!(next.stage.as_deref(), Some("previous-tick"), "{next:?}");
+    assert!(next.tick >= miss.tick + 4, "{next:?}");
+    assert_eq!(status.misses.total(), status.miss_causes.total());
 }
 
 fn latency(machine: &Machine, path: LatencyPath, reset: bool) -> Latency {

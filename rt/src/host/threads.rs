@@ -125,7 +125,7 @@ fn set_timer_slack() {
 
 /// Asks for SCHED_FIFO; threads and processes started from there begin as SCHED_OTHER.
 /// (`thread-priority` takes no SCHED_RESET_ON_FORK, hence the call itself.)
-pub(super) fn set_fifo(thread: Pid, priority: u8) -> io::Result<()> {
+pub(crate) fn set_fifo(thread: Pid, priority: u8) -> io::Result<()> {
     let parameter = libc::sched_param { sched_priority: i32::from(priority) };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: `parameter` outlives the call, which only reads it.
