@@ -201,10 +201,11 @@ fn obstacle(host: &Host, demand: &Demand, cyclic: &Cpus) -> Option<(Severity, St
 /// The CPUs in an argument of the kernel's command line, without its flags.
 fn argument(host: &Host, name: &str) -> Result<Cpus, Unread> {
     let line = host.read("/proc/cmdline")?;
-    let values =
+    let mut values =
         line.split_whitespace().filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     let is_number = |part: &&str| part.starts_with(|first: char| first.is_ascii_digit());
-    let cpus = values.last().map(|value| value.split(',').filter(is_number).collect::<Vec<_>>());
+    let cpus =
+        values.next_back().map(|value| value.split(',').filter(is_number).collect::<Vec<_>>());
     let text = cpus.unwrap_or_default().join(",");
     Cpus::parse(&text).ok_or_else(|| Unread::Other(format!("'{name}' is no list of CPUs")))
 }
