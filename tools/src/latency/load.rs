@@ -42,6 +42,7 @@ pub fn run(options: &LoadOptions, mut input: impl Read) -> io::Result<usize> {
     started.map(|()| wrong)
 }
 
+type Work = Box<dyn FnOnce(&AtomicBool) -> io::Result<()> + Send>;
 type Worker = JoinHandle<io::Result<()>>;
 
 fn start(
@@ -49,7 +50,7 @@ fn start(
     over: &Arc<AtomicBool>,
     threads: &mut Vec<Worker>,
 ) -> io::Result<()> {
-    let mut spawn = |work: Box<dyn FnOnce(&AtomicBool) -> io::Result<()> + Send>| {
+    let mut spawn = |work: Work| {
         let over = Arc::clone(over);
         threads.push(Builder::new().name("load".into()).spawn(move || work(&over))?);
         io::Result::Ok(())

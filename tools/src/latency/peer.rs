@@ -220,7 +220,7 @@ impl Peer {
         self.active = telemetry.active_intent != 0;
         for (axis, arrived) in telemetry.axes.iter().zip(&mut self.arrived_ns) {
             // An axis that never sent has no age.
-            let arrival = telemetry.published_ns.checked_sub(axis.age_ns).unwrap_or(0);
+            let arrival = telemetry.published_ns.saturating_sub(axis.age_ns);
             if arrival > *arrived {
                 // The first sight of all may be of old telemetry.
                 if before.is_some() {

@@ -126,8 +126,8 @@ impl Result<'_> {
         }
         let _ = writeln!(
             out,
-            "{:10}{:>12}{:>12}{:>9}  {}",
-            "wake-up", "control", "cyclictest", "ratio", "promised"
+            "{:10}{:>12}{:>12}{:>9}  promised",
+            "wake-up", "control", "cyclictest", "ratio"
         );
         for row in &comparison.rows {
             let value = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), us);

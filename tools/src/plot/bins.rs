@@ -7,6 +7,9 @@ use super::Series;
 /// Bins over the whole width of a picture.
 const BINS: u32 = 180;
 
+/// What is shorter counts as this, ns: a logarithm has no zero, and no clock tells less.
+const SHORTEST_NS: u64 = 10;
+
 /// The part of the time axis that a picture shows, µs: whole thirds of a decade.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
@@ -28,8 +31,7 @@ pub struct Bin {
 }
 
 fn us(ns: u64) -> f64 {
-    // A logarithm has no zero.
-    ns.max(1) as f64 / 1e3
+    ns.max(SHORTEST_NS) as f64 / 1e3
 }
 
 impl Span {
@@ -116,5 +118,14 @@ mod tests {
         let series = Series { name: "", histogram: &histogram, budget_ns: None };
         let span = Span::of(&[series]).unwrap();
         assert!(span.to_us / span.from_us >= 9.9, "{span:?}");
+    }
+
+    #[test]
+    fn a_zero_is_counted_and_does_not_stretch_the_axis() {
+        let histogram = histogram(&[0, 20_000]);
+        let series = Series { name: "", histogram: &histogram, budget_ns: None };
+        let span = Span::of(&[series]).unwrap();
+        assert!(span.from_us > 0.004, "{span:?}");
+        assert_eq!(bins(&histogram, span).iter().map(|bin| bin.count).sum::<u64>(), 2);
     }
 }

@@ -16,8 +16,10 @@ use bins::Span;
 
 /// Size of a picture, px.
 const SIZE: (u32, u32) = (900, 500);
-/// Height of title and subtitle, px.
-const HEAD: u32 = 54;
+/// Height of the title, px.
+const HEAD: u32 = 38;
+/// Height of a line of the subtitle, px.
+const HEAD_LINE: u32 = 17;
 /// Height of the line under the lowest axis, px.
 const FOOT: u32 = 20;
 /// More series than this get a row each.
@@ -64,14 +66,16 @@ pub fn distribution_svg(
         _ => series.chunks(1).collect(),
     };
     let rows_count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let height = SIZE.1.max(HEAD + FOOT + panel::BELOW + ROW_MIN.saturating_mul(rows_count));
+    let lines = words::wrapped(subtitle);
+    let head = HEAD + HEAD_LINE * u32::try_from(lines.len()).unwrap_or(1);
+    let height = SIZE.1.max(head + FOOT + panel::BELOW + ROW_MIN.saturating_mul(rows_count));
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
         root.fill(&WHITE).map_err(drawing)?;
-        panel::head(&root, title, subtitle).map_err(drawing)?;
-        let mut rest = root.margin(HEAD, FOOT, 0, 0);
-        let each = (height - HEAD - FOOT - panel::BELOW) / rows_count.max(1);
+        panel::head(&root, title, &lines).map_err(drawing)?;
+        let mut rest = root.margin(head, FOOT, 0, 0);
+        let each = (height - head - FOOT - panel::BELOW) / rows_count.max(1);
         for (index, row) in rows.iter().enumerate() {
             let lowest = index + 1 == rows.len();
             // The lowest has the labels of the time axis beside its share.

@@ -71,12 +71,16 @@ fn line<'a>(area: &Area<'a>, points: [(i32, i32); 2], style: impl Into<ShapeStyl
     area.draw(&PathElement::new(points.to_vec(), style))
 }
 
-/// Title and subtitle.
-pub fn head<'a>(root: &Area<'a>, title: &str, subtitle: &str) -> Drawn<'a> {
+/// Title and the subtitle's lines.
+pub fn head<'a>(root: &Area<'a>, title: &str, subtitle: &[String]) -> Drawn<'a> {
     let bold = font(18.0).style(FontStyle::Bold).color(&colour::INK);
     let bold = bold.pos(Pos::new(HPos::Left, VPos::Top));
     root.draw(&Text::new(title.to_owned(), (16, 8), bold))?;
-    write(root, subtitle, (16, 33), (HPos::Left, VPos::Top), (12.5, colour::PALE))
+    for (index, text) in (0..).zip(subtitle) {
+        let at = (16, 33 + LINE * index);
+        write(root, text, at, (HPos::Left, VPos::Top), (12.5, colour::PALE))?;
+    }
+    Ok(())
 }
 
 /// What the axes are.

@@ -25,10 +25,29 @@ fn three_digits(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// Letters of a subtitle that fit beside each other.
+const LINE_LETTERS: usize = 118;
+
+/// A subtitle in as many lines as it needs, broken between words.
+pub fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= LINE_LETTERS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A value of the axis, µs.
 pub fn axis_us(us: f64) -> String {
     match us {
-        us if us < 1e3 => format!("{us} us"),
+        us if us < 0.999 => format!("{:.0} ns", us * 1e3),
+        us if us < 1e3 => format!("{us:.0} us"),
         us if us < 1e6 => format!("{} ms", us / 1e3),
         us => format!("{} s", us / 1e6),
     }
@@ -83,6 +102,15 @@ mod tests {
         assert_eq!(time(500_000), "500 us");
         assert_eq!(time(7_373_000), "7.37 ms");
         assert_eq!(time(2_000_000_000), "2.00 s");
+    }
+
+    #[test]
+    fn a_long_subtitle_keeps_all_its_words() {
+        let long = "Linux 6.1 (PREEMPT_RT), counted time; ".repeat(8);
+        let lines = wrapped(&long);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= LINE_LETTERS));
+        assert_eq!(lines.join(" "), long.trim());
+        assert!(wrapped("").is_empty());
     }
 
     #[test]
