@@ -65,6 +65,12 @@ pub struct Args {
     /// nobody in reach.
     #[arg(long)]
     pub allow_faults: bool,
+    /// The report of `mechos certify` that a robot file with `require_certificate` arms by.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Arm without a certificate, to make one: set by `mechos certify`, shown in the status.
+    #[arg(long, conflicts_with_all = ["certificate", "disable_stop"])]
+    pub certifying: bool,
     /// The user that cognition runs as; the daemon's own is accepted for simulated buses only.
     #[arg(long, value_name = "UID")]
     pub cognition_uid: Option<u32>,

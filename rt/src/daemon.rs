@@ -27,6 +27,7 @@ use crate::host::confine::{ThreadKind, confine};
 use crate::host::threads::{ThreadPlan, spawn};
 use crate::host::{self, HostError};
 use crate::housekeeping::Housekeeping;
+use crate::housekeeping::certificate::CertificateKeeper;
 use crate::housekeeping::status::StatusBook;
 use crate::inject::Target;
 use crate::ledger::Ledger;
@@ -140,10 +141,14 @@ pub fn run(args: &Args) -> Result<ExitCode, StartError> {
     let ledger = Ledger::new(demanded).with_guardian(watcher);
     let same_user = cognition_uid == nix::unistd::geteuid().as_raw();
     let lost = Arc::clone(&wiring.housekeeping.lost);
+    let mut book = StatusBook::new(&robot, args, host, same_user, ledger, lost)?;
+    book.certificate = CertificateKeeper::new(args, &robot)
+        .map_err(|source| StartError::System { what: "hashing what runs", source })?;
+    book.certificate.judge(&shared);
     let mut housekeeping = Housekeeping::new(
         &robot,
         &args.runtime,
-        StatusBook::new(&robot, args, host, same_user, ledger, lost)?,
+        book,
         cognition_uid,
         (Arc::clone(&shared), Arc::clone(&fences), Arc::clone(&registry)),
         wiring.housekeeping,

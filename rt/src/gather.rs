@@ -258,6 +258,7 @@ impl Watchers {
                 !shared.deadline_socket_proved.load(Ordering::Acquire),
             )
             | open(Interlocks::REAL_TIME, shared.real_time_missing.load(Ordering::Acquire))
+            | open(Interlocks::CERTIFICATE, shared.certificate_missing.load(Ordering::Acquire))
             | open(Interlocks::BUS, !(0..self.bus_count).all(active))
     }
 }

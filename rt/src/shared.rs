@@ -94,6 +94,8 @@ pub struct Shared {
     pub guardian_alive: AtomicBool,
     /// The host did not grant what was asked for. Writer: housekeeping.
     pub real_time_missing: AtomicBool,
+    /// A certificate is required, and none holds here. Writer: housekeeping.
+    pub certificate_missing: AtomicBool,
     /// The process ends; every thread leaves its loop. Writer: main.
     pub leave: AtomicBool,
     /// Panics caught in real-time threads. Writers: the threads, by addition.

@@ -158,6 +158,9 @@ pub struct UpOptions {
     /// The planner.
     #[command(flatten)]
     pub planner: PlannerOptions,
+    /// Set by `mechos certify`, whose machine makes the certificate that arming may need.
+    #[arg(skip)]
+    pub certifying: bool,
 }
 
 /// What is handed on to `mechos-cognition`.

@@ -168,6 +168,8 @@ impl Interlocks {
     pub const BUS: u32 = 1 << 20;
     /// The guardian's fence is up.
     pub const FENCE: u32 = 1 << 21;
+    /// The robot file requires a certificate, and there is none that speaks of this machine.
+    pub const CERTIFICATE: u32 = 1 << 22;
 }
 
 /// The planner's side as seen in this tick.

@@ -18,8 +18,8 @@ pub use latency::{LATENCY_DIGITS, LATENCY_MAX_NS, LATENCY_MIN_NS, Latency};
 pub use line::{Filled, LINE_MAX, LineError, LineReader, encode_line};
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use status::{
-    AxisStatus, BusStatus, GuardianStatus, Halt, HostStatus, InjectedStatus, IntentSums,
-    LedgerStatus, MissCauses, MissStatus, Misses, Percentiles, Pids, RtStatus, Status,
+    AxisStatus, BusStatus, CertificateStatus, GuardianStatus, Halt, HostStatus, InjectedStatus,
+    IntentSums, LedgerStatus, MissCauses, MissStatus, Misses, Percentiles, Pids, RtStatus, Status,
     ThreadStatus,
 };
 

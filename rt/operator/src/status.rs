@@ -77,6 +77,23 @@ pub struct Status {
     /// Faults are injected here: every bus is simulated, or `--allow-faults` was given.
     #[serde(default)]
     pub faults_allowed: bool,
+    /// The certificate that arming may need.
+    #[serde(default)]
+    pub certificate: CertificateStatus,
+}
+
+/// The certificate that arming may need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// The robot file requires one.
+    pub required: bool,
+    /// It is waived, because one is being made (`--certifying`).
+    pub certifying: bool,
+    /// The report that was read.
+    pub file: Option<String>,
+    /// Why it does not let this machine arm, each with what mends it; empty where it does, or where
+    /// none is required.
+    pub refusals: Vec<String>,
 }
 
 /// The three kinds of miss, counted apart, against the period.
@@ -420,6 +437,9 @@ pub struct GuardianStatus {
     pub warnings: Vec<String>,
     /// The processes.
     pub pids: Pids,
+    /// SHA-256 of the program that runs; absent while it is not known.
+    #[serde(default)]
+    pub binary_sha256: Option<String>,
 }
 
 /// JSON has no NaN: it is written as `null` and read back as NaN.

@@ -10,7 +10,7 @@ use shm_protocol::records::{AXES_MAX, AxisDescription, Description};
 
 use crate::error::Objection;
 use crate::file::{Gate, ReactionsTable};
-use crate::load::heartbeat_ns;
+use crate::load::{heartbeat_ns, stop_blocking_ns};
 use crate::robot::Robot;
 use crate::rules::{ExcessWord, ReactionWord, milliseconds, whole};
 use crate::spec::{AxisSpec, BusKind, BusSpec, CognitionSpec};
@@ -43,6 +43,12 @@ impl Robot {
     pub fn reaction_max_ns(&self) -> u64 {
         let slowest = self.buses.iter().map(|bus| bus.bitrate).min().unwrap_or(1);
         self.budgets.watchdog_ns + heartbeat_ns(slowest)
+    }
+
+    /// Longest time that a stop frame handed to the controller needs until it is on the wire of the
+    /// slowest bus, ns.
+    pub fn stop_blocking_ns(&self) -> u64 {
+        self.buses.iter().map(|bus| stop_blocking_ns(bus.bitrate)).max().unwrap_or(0)
     }
 
     /// Where a bus is; for a bus that does not exist, a socket where nobody listens.

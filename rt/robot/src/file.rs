@@ -21,6 +21,9 @@ pub(crate) struct File {
     pub rate_hz: Whole,
     pub profile: Option<Spanned<Profile>>,
     pub standstill_rad_s: Number,
+    #[serde(default)]
+    pub require_certificate: bool,
+    pub certificate_trials_min: Option<Whole>,
     pub budgets: Option<BTreeMap<String, Number>>,
     pub canopen: Option<Canopen>,
     pub threads: ThreadsTable,

@@ -15,6 +15,7 @@
 mod axes;
 mod budgets;
 mod canopen;
+pub mod certificate;
 mod configs;
 mod error;
 mod file;

@@ -6,6 +6,7 @@ use mechos_kernel::config::{GateConfig, Reactions};
 
 use crate::budgets::{Budgets, Profile, Sourced};
 use crate::canopen::Identifiers;
+use crate::certificate::TRIALS_MIN;
 use crate::error::{Objection, RobotError};
 use crate::file::File;
 use crate::spec::{AxisSpec, BusKind, BusSpec, CognitionSpec, Threads};
@@ -42,6 +43,10 @@ pub struct Robot {
     pub sync_cob_id: u16,
     /// Node id of the host's heartbeat.
     pub host_node: u8,
+    /// Arming needs a certificate of this host, kernel, configuration and binary.
+    pub require_certificate: bool,
+    /// How often the certificate must have tried each fault.
+    pub certificate_trials_min: u32,
     pub(crate) hash: u32,
 }
 
@@ -123,6 +128,8 @@ fn check(file: &File, hash: u32) -> Result<Robot, Objection> {
         stop_cob_id,
         sync_cob_id,
         host_node,
+        require_certificate: file.require_certificate,
+        certificate_trials_min: trials_min(file)?,
         hash,
     })
 }
@@ -142,6 +149,12 @@ fn rate(file: &File) -> Result<u32, Objection> {
                    (CiA 402 60C2h)";
     let mend = "Take 50, 100, 125, 200, 250, 400, 500, 800, 1000, 2000, 4000, 5000 or 10000.";
     Err(Objection::at(file.rate_hz.span(), rate_hz, allowed).mend(mend))
+}
+
+fn trials_min(file: &File) -> Result<u32, Objection> {
+    let found = file.certificate_trials_min.as_ref();
+    let found = found.map(|min| rules::whole("certificate_trials_min", min)).transpose()?;
+    Ok(found.unwrap_or(TRIALS_MIN))
 }
 
 /// Strict on a real bus, relaxed where all is simulated, unless the file says.

@@ -22,6 +22,7 @@ const U32_MAX: f64 = u32::MAX as f64;
 const RULES: &[Rule] = &[
     rule("rate_hz", 50.0, 10_000.0, "Hz"),
     rule("standstill_rad_s", 1e-4, 0.5, "rad/s"),
+    rule("certificate_trials_min", 1.0, 1e6, "trials of each fault"),
     rule("host_node", 1.0, 127.0, ""),
     // CiA 301: 000h is NMT, 001h to 07Fh and 101h to 180h are reserved, 100h is TIME.
     rule("stop_cob_id", 129.0, 255.0, "(0x081 to 0x0FF)"),
@@ -82,6 +83,7 @@ const WORDS: &[(&str, &str)] = &[
     ("axes", "1 to 32 tables [[axes]]"),
     ("shared_cpu", "true or false"),
     ("wake", "`sleep`, or `spin` with spin_margin_us"),
+    ("require_certificate", "true or false"),
 ];
 
 const REACTIONS: &str = "`halt` (fastest stop, power off), `stop` (controlled stop, power off) or \

@@ -51,6 +51,8 @@ pub struct Facts {
     pub acts: bool,
     /// What the host did not grant.
     pub warnings: Vec<String>,
+    /// SHA-256 of the program that runs, where a certificate needs it.
+    pub binary_sha256: Option<String>,
 }
 
 /// The operator's desk.
@@ -183,6 +185,7 @@ impl Desk {
                 guardian: i32::try_from(std::process::id()).ok(),
                 cognition: None,
             },
+            binary_sha256: self.facts.binary_sha256.clone(),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::host::confine::{ThreadKind, confine};
 use crate::host::slots;
 use crate::host::threads::{ThreadPlan, adopt, spawn};
 use crate::host::{self, HostError, clock};
+use crate::housekeeping::certificate::own_sha256;
 use crate::operator_server::BindError;
 
 /// Longest time between two looks at mechos-rt's beat, ns.
@@ -114,6 +115,7 @@ pub fn run(options: &Options) -> Result<ExitCode, GuardianError> {
         faults_allowed: robot.is_simulated() || options.allow_faults,
         acts: !options.disabled,
         warnings: report.warnings,
+        binary_sha256: own_binary(&robot),
     };
     let door = Door::open(&options.runtime)?;
     let desk = Desk::open(&options.runtime, Arc::clone(&words), Arc::clone(&history), facts)?;
@@ -131,6 +133,15 @@ pub fn run(options: &Options) -> Result<ExitCode, GuardianError> {
     words.over.store(true, Ordering::Release);
     let _ = operator.join();
     Ok(ExitCode::from(code))
+}
+
+/// What a certificate is compared with; without it mechos-rt does not arm.
+fn own_binary(robot: &Robot) -> Option<String> {
+    if !robot.require_certificate {
+        return None;
+    }
+    let hash = own_sha256();
+    hash.inspect_err(|error| warn!("the guardian's own binary cannot be read: {error}")).ok()
 }
 
 fn announce(robot: &Robot, report: &host::HostReport, options: &Options) {

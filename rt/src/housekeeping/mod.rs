@@ -3,6 +3,7 @@
 //! It runs on the process' main thread under SCHED_OTHER. It never assigns a mode and never sends
 //! a setpoint; a peer's death that it sees goes to the control thread as one word.
 
+pub mod certificate;
 mod guardian;
 mod halts;
 mod latency;
@@ -148,6 +149,7 @@ impl Housekeeping {
             self.book.halts.planner_lost(self.link.lost_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
             self.book.ledger.set_guardian(self.book.pids.guardian);
+            self.book.certificate.turn(&self.shared, self.book.pids.guardian);
             if self.book.ledger.turn(now_ns) {
                 let lost = self.book.ledger.is_lost();
                 self.shared.real_time_missing.store(lost, Ordering::Release);
@@ -216,10 +218,10 @@ impl Housekeeping {
             warn!("pages of an injected fault stay unlocked: {error}");
         }
         for answer in &errands.answers {
-            self.desk.answered(answer, &self.book.ledger);
+            self.desk.answered(answer, &self.book);
         }
         for mode in &errands.modes {
-            self.desk.mode_changed(*mode, &self.book.ledger);
+            self.desk.mode_changed(*mode, &self.book);
         }
     }
 

@@ -16,7 +16,6 @@ use shm_protocol::records::Cause;
 use super::status::{StatusBook, interlock_names};
 use crate::args::FAULTS_REFUSED;
 use crate::inject::{Injection, Target, arm_lock};
-use crate::ledger::Ledger;
 use crate::names::{kebab, mode_name};
 use crate::operator_server::{Asked, OperatorServer};
 use crate::shared::Shared;
@@ -113,6 +112,7 @@ impl Desk {
                 // Read back now, before the kernel sees the edge: it arms on nothing old. Release
                 // pairs with the Acquire of the control thread's look, which follows the edge.
                 book.ledger.before_arming(now_ns);
+                book.certificate.judge(shared);
                 shared.real_time_missing.store(book.ledger.is_lost(), Ordering::Release);
                 OperatorAction::Arm
             }
@@ -189,7 +189,7 @@ impl Desk {
     }
 
     /// The kernel's answer to an edge.
-    pub fn answered(&mut self, answer: &OperatorAnswer, ledger: &Ledger) {
+    pub fn answered(&mut self, answer: &OperatorAnswer, book: &StatusBook) {
         let Some(index) = self.pending.iter().position(|p| p.kernel_id == answer.id) else {
             return;
         };
@@ -203,13 +203,13 @@ impl Desk {
         let pending = self.pending.swap_remove(index);
         let reply = match &answer.result {
             Ok(()) => Reply::done(pending.request_id),
-            Err(refusal) => refuse(pending.request_id, pending.action, refusal, ledger),
+            Err(refusal) => refuse(pending.request_id, pending.action, refusal, book),
         };
         self.server.answer(pending.token, &reply);
     }
 
     /// A change of the mode answers those who wait for the drives to be enabled.
-    pub fn mode_changed(&mut self, mode: Mode, ledger: &Ledger) {
+    pub fn mode_changed(&mut self, mode: Mode, book: &StatusBook) {
         if matches!(mode, Mode::Arming { .. }) {
             return;
         }
@@ -221,7 +221,7 @@ impl Desk {
             let reply = match mode {
                 Mode::Armed => Reply::done(id),
                 Mode::Halted { cause: Cause::ArmingFailed, detail } => {
-                    interlocked(id, detail, ledger)
+                    interlocked(id, detail, book)
                 }
                 Mode::Halted { cause, .. } => {
                     let text = format!("halted while arming: {}", kebab(&cause));
@@ -253,6 +253,16 @@ impl Desk {
     }
 }
 
+/// Open interlocks by name; real time with what was asked and what was found, the certificate with
+/// why it does not hold.
+fn interlocked(id: u64, bits: u32, book: &StatusBook) -> Reply {
+    let reply = Reply::interlocked(id, interlock_names(bits));
+    let real_time = bits & Interlocks::REAL_TIME != 0;
+    let reply = if real_time { reply.because(book.ledger.differences()) } else { reply };
+    let certificate = bits & Interlocks::CERTIFICATE != 0;
+    if certificate { reply.because(&book.certificate.status().refusals) } else { reply }
+}
+
 /// The answer to a fault that needs something of the system first.
 fn prepared(id: u64, result: std::io::Result<()>) -> Reply {
     match result {
@@ -264,17 +274,10 @@ fn prepared(id: u64, result: std::io::Result<()>) -> Reply {
     }
 }
 
-/// Open interlocks by name; real time with what was asked and what was found.
-fn interlocked(id: u64, bits: u32, ledger: &Ledger) -> Reply {
-    let reply = Reply::interlocked(id, interlock_names(bits));
-    let real_time = bits & Interlocks::REAL_TIME != 0;
-    if real_time { reply.because(ledger.differences()) } else { reply }
-}
-
-fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal, ledger: &Ledger) -> Reply {
+fn refuse(id: u64, action: OperatorAction, refusal: &OperatorRefusal, book: &StatusBook) -> Reply {
     let name = kebab(&action);
     match refusal {
-        OperatorRefusal::Interlocks(bits) => interlocked(id, *bits, ledger),
+        OperatorRefusal::Interlocks(bits) => interlocked(id, *bits, book),
         OperatorRefusal::Mode => {
             let text =
                 format!("{name} is not possible in this mode; `mechos modes` shows the table");

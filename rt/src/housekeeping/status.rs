@@ -12,6 +12,7 @@ use mechos_operator::{
 use mechos_robot::Robot;
 use shm_protocol::records::Cause;
 
+use super::certificate::CertificateKeeper;
 use super::halts::Halts;
 use super::latency::LatencyBook;
 use crate::args::Args;
@@ -70,6 +71,8 @@ pub struct StatusBook {
     pub old: OldGenerations,
     /// The processes.
     pub pids: Pids,
+    /// The certificate that arming may need.
+    pub certificate: CertificateKeeper,
     /// The real-time threads' ledger.
     pub ledger: Ledger,
 }
@@ -105,6 +108,7 @@ impl StatusBook {
             snapshot: None,
             old: OldGenerations::default(),
             pids: Pids { rt: pid, ..Pids::default() },
+            certificate: CertificateKeeper::default(),
             ledger,
         })
     }
@@ -165,6 +169,7 @@ impl StatusBook {
             stops_disabled: self.stops_disabled.names(),
             pids: self.pids,
             same_user: self.same_user,
+            certificate: self.certificate.status().clone(),
             faults_allowed: self.faults_allowed,
             mode: mode_name(Mode::Disarmed).to_owned(),
             cause: kebab(&Cause::None),
@@ -235,7 +240,7 @@ fn keep<T>(recent: &mut VecDeque<T>, newest: T) {
 
 /// The open interlocks by name.
 pub fn interlock_names(bits: u32) -> Vec<String> {
-    const NAMES: [(u32, &str); 13] = [
+    const NAMES: [(u32, &str); 14] = [
         (Interlocks::NOT_HOMED, "not-homed"),
         (Interlocks::MOVING, "moving"),
         (Interlocks::FEEDBACK, "feedback"),
@@ -249,6 +254,7 @@ pub fn interlock_names(bits: u32) -> Vec<String> {
         (Interlocks::REAL_TIME, "real-time"),
         (Interlocks::BUS, "bus"),
         (Interlocks::FENCE, "fence"),
+        (Interlocks::CERTIFICATE, "certificate"),
     ];
     let open = |(bit, _): &&(u32, &str)| bits & bit != 0;
     NAMES.iter().filter(open).map(|(_, name)| (*name).to_owned()).collect()
@@ -302,6 +308,6 @@ mod tests {
     #[test]
     fn every_interlock_has_a_name() {
         assert_eq!(interlock_names(Interlocks::FENCE | Interlocks::MOVING), ["moving", "fence"]);
-        assert_eq!(interlock_names(0x7f | 0x3f << 16).len(), 13);
+        assert_eq!(interlock_names(0x7f | 0x7f << 16).len(), 14);
     }
 }

@@ -132,6 +132,38 @@ impl Crew {
         }
     }
 
+    /// The id under which a process was last started.
+    pub fn pid(&self, process: Process) -> Option<i32> {
+        let keeper = self.keepers.iter().find(|keeper| keeper.program.process == process)?;
+        match &keeper.life {
+            Life::Up(running) => Some(running.pid()),
+            Life::Down { .. } | Life::GivenUp => None,
+        }
+    }
+
+    /// Whether a process has ended, and how; it is not started again by asking.
+    pub fn ended(&mut self, process: Process) -> Option<String> {
+        let keeper = self.keepers.iter_mut().find(|keeper| keeper.program.process == process)?;
+        match &mut keeper.life {
+            Life::Up(running) => running.ended().map(children::words),
+            Life::Down { .. } | Life::GivenUp => Some("ended".to_owned()),
+        }
+    }
+
+    /// Starts a process that has ended again, without waiting until it answers.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_again(&mut self, process: Process) -> Result<(), StartError> {
+        let found = self.keepers.iter_mut().find(|keeper| keeper.program.process == process);
+        let Some(keeper) = found else { return Ok(()) };
+        let running = children::start(&keeper.program, true)?;
+        let pid = running.pid();
+        keeper.life = Life::Up(running);
+        self.note_pid(process, pid);
+        Ok(())
+    }
+
     /// Looks at every child once; starts again what is due.
     pub fn turn(&mut self, now: Instant) -> Vec<Notice> {
         let mut notices = Vec::new();

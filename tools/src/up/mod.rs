@@ -5,19 +5,19 @@
 
 mod children;
 mod confine;
-mod crew;
+pub mod crew;
 pub mod down;
 mod error;
 mod frame;
 mod live;
 mod lock;
+pub mod machine;
 mod mission;
 mod outcome;
 mod plan;
 pub mod signals;
 
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,18 +26,17 @@ use mechos_operator::{Client, Command, OPERATOR_SOCKET, Status};
 use mechos_robot::Robot;
 
 pub use error::StartError;
+pub use machine::ARM6;
 
 use crate::cli::UpOptions;
 use crate::failure::Failure;
-use crate::{operator, print, runtime_dir};
+use crate::{operator, print};
 use crew::{Crew, Notice};
 use live::Live;
+use machine::Machine;
 use mission::{Mission, Order, Wanted};
 use outcome::Outcome;
 use signals::Asked;
-
-/// The built-in robot: six axes, simulated.
-pub const ARM6: &str = include_str!("../../../rt/robots/arm6.toml");
 
 /// Between two questions to the daemon.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -51,7 +50,7 @@ const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Runs the machine from its start to its end; returns the exit status.
 pub fn run(options: &UpOptions) -> ExitCode {
     let json = options.place.json;
-    match prepare(options).and_then(|machine| machine.run(options)) {
+    match Machine::prepare(options).and_then(|machine| keep(&machine, options)) {
         Ok(outcome) => {
             outcome.print(json);
             outcome.exit_code()
@@ -68,99 +67,41 @@ pub fn run(options: &UpOptions) -> ExitCode {
     }
 }
 
-/// Everything that is known before the first process starts.
-struct Machine {
-    robot: Robot,
-    runtime: PathBuf,
-    programs: Vec<plan::Program>,
-    asked: Asked,
-    _lock: lock::Lock,
-}
-
-fn prepare(options: &UpOptions) -> Result<Machine, StartError> {
-    let (text, name) = robot_text(options)?;
-    let robot = Robot::parse(&text, &name)?;
-    plan::check(options, &robot)?;
-    let planner = plan::planner_user(options, &robot)?;
-    let group = planner.as_ref().map(|user| user.gid);
-    let runtime = runtime_dir::prepare(options.place.runtime.as_deref(), group)?;
-    let lock = lock::take_for_start(&runtime)?;
-    let robot_file = runtime.join("robot.toml");
-    write_private(&robot_file, &text)?;
-    let folder = own_folder()?;
-    let programs =
-        plan::programs(options, &robot, &folder, &runtime, &robot_file, planner.as_ref());
-    if let Some(missing) = programs.iter().find(|program| !program.path.is_file()) {
-        return Err(StartError::Missing { name: missing.process.name(), folder });
-    }
-    let asked = Asked::watch(options.until_stdin_ends).map_err(StartError::Signals)?;
-    Ok(Machine { robot, runtime, programs, asked, _lock: lock })
-}
-
-/// The processes read a copy of what was checked here: a file that is edited meanwhile changes
-/// nothing that runs.
-fn robot_text(options: &UpOptions) -> Result<(String, String), StartError> {
-    let Some(path) = &options.robot else {
-        return Ok((ARM6.to_owned(), "arm6.toml (built in)".to_owned()));
+/// Keeps the machine from its start to its end.
+fn keep(machine: &Machine, options: &UpOptions) -> Result<Outcome, StartError> {
+    let mut live = Live::new(options.place.json);
+    let mut crew = machine.start()?;
+    live.event(&format!(
+        "{} is up: {}. Runtime directory {}",
+        machine.robot.name,
+        machine.names().join(", "),
+        machine.runtime.display()
+    ));
+    let mission = Mission::new(Wanted {
+        arm: plan::has_simulated_drives(options, &machine.robot) && !options.no_arm,
+        planner: !options.no_cognition,
+        length: options.length,
+        home_rad: machine.robot.axes.iter().map(|axis| axis.home_rad).collect(),
+    });
+    let mut watch = Watch {
+        robot: &machine.robot,
+        runtime: &machine.runtime,
+        begun: Instant::now(),
+        length: options.length,
+        mission,
+        live,
+        client: None,
+        status: None,
+        warned: false,
     };
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| StartError::RobotFile { path: path.clone(), source })?;
-    Ok((text, path.display().to_string()))
-}
-
-fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
-    use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|source| StartError::file("write", path, source))
-}
-
-fn own_folder() -> Result<PathBuf, StartError> {
-    let unknown = |source| StartError::file("find the folder of", Path::new("mechos"), source);
-    let own = std::env::current_exe().map_err(unknown)?;
-    Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
-}
-
-impl Machine {
-    fn run(self, options: &UpOptions) -> Result<Outcome, StartError> {
-        let mut crew = Crew::new(self.runtime.clone());
-        let mut live = Live::new(options.place.json);
-        for program in &self.programs {
-            crew.start(program.clone(), &self.asked)?;
-        }
-        live.event(&format!(
-            "{} is up: {}. Runtime directory {}",
-            self.robot.name,
-            self.programs.iter().map(|p| p.process.name()).collect::<Vec<_>>().join(", "),
-            self.runtime.display()
-        ));
-        let mission = Mission::new(Wanted {
-            arm: plan::has_simulated_drives(options, &self.robot) && !options.no_arm,
-            planner: !options.no_cognition,
-            length: options.length,
-            home_rad: self.robot.axes.iter().map(|axis| axis.home_rad).collect(),
-        });
-        let mut watch = Watch {
-            robot: &self.robot,
-            runtime: &self.runtime,
-            begun: Instant::now(),
-            length: options.length,
-            mission,
-            live,
-            client: None,
-            status: None,
-            warned: false,
-        };
-        let ended = watch.until_the_end(&mut crew, &self.asked);
-        watch.live.event("ending in order");
-        quiet(&self.runtime);
-        // What stands after the controlled stop; without an answer the last one is kept.
-        watch.ask_status();
-        watch.live.close();
-        let wrong = crew.end();
-        Ok(Outcome::new(ended, watch.status, wrong))
-    }
+    let ended = watch.until_the_end(&mut crew, &machine.asked);
+    watch.live.event("ending in order");
+    quiet(&machine.runtime);
+    // What stands after the controlled stop; without an answer the last one is kept.
+    watch.ask_status();
+    watch.live.close();
+    let wrong = crew.end();
+    Ok(Outcome::new(ended, watch.status, wrong))
 }
 
 /// The machine while it runs.

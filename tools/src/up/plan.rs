@@ -100,7 +100,7 @@ pub fn programs(
     let words = |process: Process| match process {
         Process::Sim => simulator(options, robot_file, runtime),
         Process::Guardian => watched(options, robot_file, runtime),
-        Process::Rt => daemon(options, robot_file, runtime, planner),
+        Process::Rt => daemon(options, robot, robot_file, runtime, planner),
         Process::Cognition => cognition(options, runtime),
     };
     let wanted = |process: &Process| match process {
@@ -149,6 +149,7 @@ fn watched(options: &UpOptions, robot_file: &Path, runtime: &Path) -> Vec<OsStri
 
 fn daemon(
     options: &UpOptions,
+    robot: &Robot,
     robot_file: &Path,
     runtime: &Path,
     planner: Option<&User>,
@@ -157,10 +158,22 @@ fn daemon(
     if options.allow_no_rt {
         args.push("--allow-no-rt".into());
     }
+    if options.certifying {
+        args.push("--certifying".into());
+    } else if let (true, Some(path)) = (robot.require_certificate, &options.robot) {
+        args.extend(["--certificate".into(), certificate(path).into()]);
+    }
     if let Some(user) = planner {
         args.extend(["--cognition-uid".into(), user.uid.to_string().into()]);
     }
     args
+}
+
+/// Where the certificate of a robot file is looked for: beside it.
+pub fn certificate(robot_file: &Path) -> PathBuf {
+    let path = robot_file.with_extension("certificate.json");
+    // The daemon is told a path that holds wherever it runs.
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn cognition(options: &UpOptions, runtime: &Path) -> Vec<OsString> {
@@ -240,6 +253,21 @@ mod tests {
         let expected =
             "--runtime /run/m --planner model --endpoint http://127.0.0.1:1/v1 --model m";
         assert_eq!(line(&plan, Process::Cognition), expected);
+    }
+
+    #[test]
+    fn a_certificate_is_looked_for_where_one_is_required_and_not_while_one_is_made() {
+        let mut robot = arm6();
+        let [bin, run] = ["/bin", "/run/m"].map(Path::new);
+        let mut options = UpOptions { robot: Some("/etc/arm.toml".into()), ..UpOptions::default() };
+        let rt = |robot: &Robot, options: &UpOptions| {
+            line(&programs(options, robot, bin, run, Path::new("/r"), None), Process::Rt)
+        };
+        assert!(!rt(&robot, &options).contains("certificate"));
+        robot.require_certificate = true;
+        assert!(rt(&robot, &options).ends_with(" --certificate /etc/arm.certificate.json"));
+        options.certifying = true;
+        assert!(rt(&robot, &options).ends_with(" --certifying"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod arm6;
 mod can;
+mod certificate;
 mod machine;
 mod timing;
 mod words;

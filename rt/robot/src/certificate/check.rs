@@ -1,0 +1,125 @@
+//! Whether a certificate speaks of this host, this kernel, this configuration and these binaries,
+//! and whether every budget held.
+
+use super::{Certificate, FAULTS, Facts, FaultRecord, SIMULATED_ONLY};
+
+/// Why a report does not let a machine arm.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A fault was not tried.
+    #[error("the report does not try {fault}: run `mechos certify` with all faults")]
+    NotTried {
+        /// Its name.
+        fault: &'static str,
+    },
+    /// A fault was tried too seldom.
+    #[error(
+        "the report tries {fault} {trials} times, certificate_trials_min is {min}: run `mechos certify --times {min}`"
+    )]
+    TooFew {
+        /// Its name.
+        fault: &'static str,
+        /// How often.
+        trials: u32,
+        /// How often is enough.
+        min: u32,
+    },
+    /// A fault's trials did not all give a measurement.
+    #[error(
+        "{failed} of {trials} trials of {fault} gave no measurement: look at the report's page"
+    )]
+    NotMeasured {
+        /// Its name.
+        fault: &'static str,
+        /// Trials without a measurement.
+        failed: u32,
+        /// All of them.
+        trials: u32,
+    },
+    /// A budget was passed.
+    #[error("over budget: {fault}, {measure}: {max_ns} ns, allowed {budget_ns} ns")]
+    OverBudget {
+        /// The fault.
+        fault: &'static str,
+        /// What was measured.
+        measure: String,
+        /// Its largest value, ns; 0 where there is none.
+        max_ns: u64,
+        /// Its bound, ns.
+        budget_ns: u64,
+    },
+    /// Another host, kernel, CPU, configuration, binary or kind of time.
+    #[error(
+        "another {what}: the report is from {certified}, here is {here}; run `mechos certify` here"
+    )]
+    Another {
+        /// What differs.
+        what: &'static str,
+        /// What the report says.
+        certified: String,
+        /// What is so here.
+        here: String,
+    },
+    /// The guardian's binary is not known yet.
+    #[error("the guardian's binary is not known: no guardian is connected, or it does not say")]
+    GuardianUnknown,
+}
+
+/// Everything that keeps this certificate from arming here; empty: it arms.
+pub fn check(certificate: &Certificate, here: &Facts, trials_min: u32) -> Vec<Refusal> {
+    let mut refusals = provenance(certificate, here);
+    for fault in FAULTS {
+        let found = certificate.faults.iter().find(|record| record.name == fault);
+        match found {
+            Some(record) => refusals.extend(judge(fault, record, trials_min)),
+            // Nobody can tell a real drive to fall silent.
+            None if !certificate.simulated_drives && SIMULATED_ONLY.contains(&fault) => {}
+            None => refusals.push(Refusal::NotTried { fault }),
+        }
+    }
+    refusals
+}
+
+fn provenance(certificate: &Certificate, here: &Facts) -> Vec<Refusal> {
+    let from = &certificate.provenance;
+    let kernel = |host: &super::Host| format!("{} {}", host.kernel_release, host.kernel_version);
+    let mut refusals = Vec::new();
+    let mut same = |what, certified: &str, here: &str| {
+        if certified != here {
+            let (certified, here) = (certified.to_owned(), here.to_owned());
+            refusals.push(Refusal::Another { what, certified, here });
+        }
+    };
+    same("kind of time", &from.host.time(), &here.host.time());
+    same("kernel", &kernel(&from.host), &kernel(&here.host));
+    same("host", &from.host.host, &here.host.host);
+    same("CPU", &from.host.cpu_model, &here.host.cpu_model);
+    same("configuration", &from.config_sha256, &here.config_sha256);
+    same("mechos-rt", &from.rt_sha256, &here.rt_sha256);
+    if let Some(guardian) = &here.guardian_sha256 {
+        same("mechos-guardian", &from.guardian_sha256, guardian);
+    } else {
+        refusals.push(Refusal::GuardianUnknown);
+    }
+    refusals
+}
+
+fn judge(fault: &'static str, record: &FaultRecord, min: u32) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let (trials, failed) = (record.trials, record.failed);
+    if trials < min.max(1) {
+        refusals.push(Refusal::TooFew { fault, trials, min: min.max(1) });
+    }
+    if failed > 0 {
+        refusals.push(Refusal::NotMeasured { fault, failed, trials });
+    }
+    for measure in record.measures.iter().filter(|measure| !measure.held()) {
+        refusals.push(Refusal::OverBudget {
+            fault,
+            measure: measure.name.clone(),
+            max_ns: measure.max_ns.unwrap_or(0),
+            budget_ns: measure.budget_ns.unwrap_or(0),
+        });
+    }
+    refusals
+}
