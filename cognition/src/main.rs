@@ -16,7 +16,7 @@ use mechos_cognition::model::key::ApiKey;
 use mechos_cognition::planner::Planner;
 use mechos_cognition::shm::Connector;
 use mechos_cognition::supervise;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 
@@ -99,7 +99,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Who::Embedded => Box::new(Embedded::default()),
         Who::Model => Box::new(model(arguments)?),
     };
-    supervise::run(Connector::new(&arguments.runtime), planner, arguments.agent, &end)?;
+    let connector = Connector::new(&arguments.runtime);
+    signal_hook::flag::register(SIGUSR1, connector.leave())?;
+    supervise::run(connector, planner, arguments.agent, &end)?;
     Ok(())
 }
 

@@ -29,6 +29,14 @@ pub enum Request {
         #[serde(default)]
         deaf: bool,
     },
+    /// A drive's process data stay away, and nothing else of it.
+    Blind {
+        /// Name of its axis.
+        drive: String,
+        /// For how long, ms; absent or null: for good. 0 ends it.
+        #[serde(default)]
+        ms: Option<u64>,
+    },
     /// Frames are destroyed on the wire, without repetition.
     DropFrames {
         /// Share, 0 to 100.

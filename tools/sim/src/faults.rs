@@ -5,22 +5,28 @@
 pub struct Silence {
     until_ns: u64,
     deaf: bool,
+    feedback_only: bool,
 }
 
 impl Silence {
     /// Sends nothing before `until_ns`; with `deaf` hears nothing either.
     pub fn until(until_ns: u64, deaf: bool) -> Self {
-        Self { until_ns, deaf }
+        Self { until_ns, deaf, feedback_only: false }
     }
 
-    /// Whether what it sends is lost.
-    pub fn is_mute(&self, now_ns: u64) -> bool {
-        now_ns < self.until_ns
+    /// Its positions alone stay away before `until_ns`: it lives, and says nothing of its motion.
+    pub fn of_feedback(until_ns: u64) -> Self {
+        Self { until_ns, deaf: false, feedback_only: true }
+    }
+
+    /// Whether what it sends is lost: everything, or process data alone.
+    pub fn is_mute(&self, now_ns: u64, process_data: bool) -> bool {
+        now_ns < self.until_ns && (process_data || !self.feedback_only)
     }
 
     /// Whether it hears nothing.
     pub fn is_deaf(&self, now_ns: u64) -> bool {
-        self.deaf && self.is_mute(now_ns)
+        self.deaf && self.is_mute(now_ns, false)
     }
 }
 
@@ -65,6 +71,14 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drive_without_feedback_still_says_that_it_lives() {
+        let silent = Silence::until(10, false);
+        assert!(silent.is_mute(9, false) && silent.is_mute(9, true) && !silent.is_mute(10, true));
+        let blind = Silence::of_feedback(10);
+        assert!(!blind.is_mute(9, false) && blind.is_mute(9, true) && !blind.is_mute(10, true));
+    }
 
     #[test]
     fn a_rule_holds_on_its_bus_for_its_time_and_repeats_with_its_seed() {

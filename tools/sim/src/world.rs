@@ -247,10 +247,13 @@ impl World {
         let Some(state) = self.drives.get_mut(index) else { return };
         act(&mut state.drive);
         state.due_ns = state.drive.due_ns();
-        let mute = state.silence.is_mute(at_ns);
+        let silence = state.silence;
         let Some(bus) = self.buses.get_mut(state.bus) else { return };
         let attached = matches!(bus.wire, Wire::Kernel(_));
-        for out in state.drive.outgoing().filter(|_| !mute) {
+        for out in state.drive.outgoing() {
+            if silence.is_mute(at_ns, out.process_data) {
+                continue;
+            }
             if attached && self.faults.destroys(state.bus, at_ns) {
                 bus.counters.destroyed += 1;
                 continue;
@@ -274,6 +277,14 @@ impl World {
         let until_ns = for_ns.map_or(u64::MAX, |ns| self.now_ns.saturating_add(ns));
         let found = self.index_of(drive).and_then(|index| self.drives.get_mut(index));
         found.map(|state| state.silence = Silence::until(until_ns, deaf)).is_some()
+    }
+
+    /// A drive's process data stay away for `for_ns` (for good); it lives on, as its heartbeat
+    /// says. False if there is no such drive.
+    pub fn blind(&mut self, drive: &str, for_ns: Option<u64>) -> bool {
+        let until_ns = for_ns.map_or(u64::MAX, |ns| self.now_ns.saturating_add(ns));
+        let found = self.index_of(drive).and_then(|index| self.drives.get_mut(index));
+        found.map(|state| state.silence = Silence::of_feedback(until_ns)).is_some()
     }
 
     /// Destroys `percent` of the frames of `bus` (of every bus for `None`) for `for_ns`.

@@ -13,6 +13,7 @@ impl Server {
     pub(super) fn carry_out(&mut self, request: &Request) -> Reply {
         let result = match request {
             Request::Silence { drive, ms, deaf } => self.silence(drive, *ms, *deaf),
+            Request::Blind { drive, ms } => self.blind(drive, *ms),
             Request::DropFrames { percent, ms, bus } => {
                 self.drop_frames(*percent, *ms, bus.as_deref())
             }
@@ -29,6 +30,11 @@ impl Server {
     fn silence(&mut self, drive: &str, ms: Option<u64>, deaf: bool) -> Result<(), String> {
         let for_ns = ms.map(checked_ns).transpose()?;
         if self.world.silence(drive, for_ns, deaf) { Ok(()) } else { Err(self.no_drive(drive)) }
+    }
+
+    fn blind(&mut self, drive: &str, ms: Option<u64>) -> Result<(), String> {
+        let for_ns = ms.map(checked_ns).transpose()?;
+        if self.world.blind(drive, for_ns) { Ok(()) } else { Err(self.no_drive(drive)) }
     }
 
     fn trip(&mut self, drive: &str, code: u16) -> Result<(), String> {
