@@ -75,6 +75,11 @@ pub enum Command {
     },
     /// What this host grants a robot and what it takes away, each with what mends it.
     Doctor(DoctorOptions),
+    /// Make every fault many times, measure the stops, write a report that arming can require.
+    Certify(Box<CertifyOptions>),
+    /// Listens on every bus for `mechos certify`.
+    #[command(hide = true)]
+    CertifyObserver(ObserverOptions),
     /// Print the kernel's mode table.
     Modes {
         /// One JSON object instead of text.
@@ -161,6 +166,50 @@ pub struct UpOptions {
     /// Set by `mechos certify`, whose machine makes the certificate that arming may need.
     #[arg(skip)]
     pub certifying: bool,
+}
+
+/// A campaign of faults.
+#[derive(Clone, Debug, Args)]
+pub struct CertifyOptions {
+    /// The robot file; without it the built-in six-axis arm, simulated.
+    #[arg(long, value_name = "FILE")]
+    pub robot: Option<PathBuf>,
+    /// Simulate the drives of a robot whose buses are virtual CAN interfaces.
+    #[arg(long)]
+    pub sim_drives: bool,
+    /// Inject faults although the robot's buses are real: its motors move and are stopped hard, again
+    /// and again.
+    #[arg(long)]
+    pub allow_faults: bool,
+    /// Which faults: names with commas between them, or all.
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    pub faults: String,
+    /// How often each.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub times: u32,
+    /// What every moment and target is drawn from; without it one is chosen and reported.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the report goes.
+    #[arg(long, value_name = "DIR", default_value = "certificate")]
+    pub out: PathBuf,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Runtime directory of the machine under test; without it one of its own.
+    #[arg(long, value_name = "DIR")]
+    pub runtime: Option<PathBuf>,
+}
+
+/// What the observer of a campaign is told.
+#[derive(Clone, Debug, Args)]
+pub struct ObserverOptions {
+    /// The robot file.
+    #[arg(long, value_name = "FILE")]
+    pub robot: PathBuf,
+    /// The runtime directory.
+    #[arg(long, value_name = "DIR")]
+    pub runtime: PathBuf,
 }
 
 /// What is handed on to `mechos-cognition`.

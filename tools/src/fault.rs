@@ -6,10 +6,10 @@ use std::time::Duration;
 use mechos_operator::{Client, Command, Fault, GUARDIAN_SOCKET, OPERATOR_SOCKET};
 use mechos_sim::control;
 use nix::sys::signal::Signal;
-use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use crate::cli::{FaultKind, Place};
+use crate::clock::now_ns;
 use crate::failure::Failure;
 use crate::operator::{ANSWER_MAX, call};
 use crate::processes::{Process, SignalError};
@@ -105,11 +105,6 @@ fn allowed(runtime: &Path) -> Result<(), SignalError> {
         return Ok(());
     }
     Err(SignalError::NotSimulated(runtime.to_owned()))
-}
-
-fn now_ns() -> u64 {
-    let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return 0 };
-    u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 
 #![forbid(unsafe_code)]
 
+mod certify;
 pub mod cli;
+mod clock;
 mod doctor;
 mod duration;
 mod failure;
@@ -18,6 +20,7 @@ mod operator;
 pub mod plot;
 mod print;
 mod processes;
+pub mod provenance;
 mod report;
 mod robot;
 mod runtime_dir;
@@ -43,6 +46,8 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::LatencyPeer(options) => (false, latency::plan(&options)),
         Command::LatencyLoad(options) => (false, latency::load(&options)),
+        Command::Certify(options) => return certify::run(&options),
+        Command::CertifyObserver(options) => return certify::observer::run(&options),
         Command::Modes { json } => (json, modes::print(json)),
         Command::Robot { command: RobotCommand::Check { file, json } } => {
             (json, robot::check(&file, json))

@@ -1,0 +1,178 @@
+//! `mechos certify`: makes every fault of the five stops, many times each, while the arm moves;
+//! measures the stops from a process of its own; writes the report that arming can require.
+//!
+//! From the outside in: this campaign; `trial.rs` one trial; `bench.rs` the machine under test;
+//! `observer.rs` the process that listens, `watch.rs` its records here, `evidence.rs` what they
+//! show; `faults.rs`, `schedule.rs`, `budget.rs` what is made, when, and what it may take;
+//! `report.rs`, `page.rs` what is written.
+
+mod bench;
+mod budget;
+mod evidence;
+mod faults;
+pub mod observer;
+mod page;
+mod priority;
+mod progress;
+mod record;
+mod report;
+mod rescue;
+mod schedule;
+mod trial;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::{CertifyOptions, Place, UpOptions};
+use crate::clock::now_ns;
+use crate::failure::Failure;
+use crate::up::StartError;
+use crate::{print, provenance};
+use bench::Bench;
+use budget::budgets;
+use faults::Fault;
+use progress::Progress;
+use report::{FaultReport, Head, Report};
+use trial::Trial;
+
+/// Files of a report.
+const JSON: &str = "certificate.json";
+const PAGE: &str = "certificate.html";
+
+/// Runs the campaign; the exit status is 0 only if every budget held.
+pub fn run(options: &CertifyOptions) -> ExitCode {
+    match campaign(options) {
+        Ok((report, folder)) => {
+            tell(&report, &folder, options.json);
+            ExitCode::from(u8::from(!report.held))
+        }
+        Err(failure) => {
+            if options.json {
+                print::object(&failure.json());
+            } else {
+                print::error(&failure);
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn campaign(options: &CertifyOptions) -> Result<(Report, PathBuf), Failure> {
+    let began_ns = now_ns();
+    let words = |text: String| Failure::Start(StartError::Options(text));
+    let asked = Fault::list(&options.faults).map_err(words)?;
+    std::fs::create_dir_all(&options.out)
+        .map_err(|source| StartError::file("make the folder", &options.out, source))?;
+    let mut bench = Bench::start(&up_options(options))?;
+    let robot = bench.machine.robot.clone();
+    trial::takes_faults(&bench).map_err(words)?;
+    let simulated_drives = robot.is_simulated() || options.sim_drives;
+    let (faults, left_out): (Vec<Fault>, Vec<Fault>) =
+        asked.into_iter().partition(|fault| simulated_drives || !fault.is_simulated_only());
+    let provenance = provenance::take(&bench.machine.text, &bench.machine.folder)
+        .map_err(|source| StartError::file("read a program in", &bench.machine.folder, source))?;
+    let seed = options.seed.unwrap_or_else(|| now_ns() & 0xffff_ffff);
+    let mut progress = Progress::new(faults.len(), options.times);
+    progress.say(&format!(
+        "{} faults, {} trials each, seed {seed}, profile {}, {}",
+        faults.len(),
+        options.times,
+        robot.profile,
+        provenance.host.time()
+    ));
+    for fault in left_out {
+        progress.say(&format!("{}: left out, only a simulated drive can have it", fault.name()));
+    }
+    bench.ready().map_err(words)?;
+    let warnings = bench.status().map(|status| status.host.warnings).unwrap_or_default();
+    let mut reports = Vec::new();
+    for fault in faults {
+        let each = trials(&mut bench, fault, seed, options.times, &mut progress)?;
+        let report = FaultReport::new(fault, &budgets(&robot, fault), each);
+        progress.over(&report);
+        reports.push(report);
+    }
+    drop(bench);
+    let (robot, times) = (&robot, options.times);
+    let head = Head { provenance, robot, simulated_drives, seed, times, warnings };
+    let report = Report::new(head, reports, now_ns().saturating_sub(began_ns));
+    write(&report, &options.out)?;
+    Ok((report, options.out.clone()))
+}
+
+/// All trials of one fault. One from which the machine did not come back is followed by a new
+/// machine.
+fn trials(
+    bench: &mut Bench,
+    fault: Fault,
+    seed: u64,
+    times: u32,
+    progress: &mut Progress,
+) -> Result<Vec<Trial>, Failure> {
+    let budgets = budgets(&bench.machine.robot, fault);
+    let mut each = Vec::new();
+    for number in 0..times {
+        if let Some(signal) = bench.machine.asked.signal() {
+            return Err(StartError::Interrupted(signal).into());
+        }
+        let draw = schedule::draw(&bench.machine.robot, seed, fault, number);
+        let trial = trial::run(bench, fault, number, &draw, &budgets);
+        progress.trial(fault, &trial);
+        let is_lost = trial.failed.as_ref().is_some_and(|text| text.contains("afterwards: "));
+        each.push(trial);
+        if is_lost {
+            progress.say("the machine did not come back: starting it anew");
+            let anew = bench.start_anew().and_then(|()| bench.ready());
+            anew.map_err(|text| Failure::Start(StartError::Options(text)))?;
+        }
+    }
+    Ok(each)
+}
+
+fn up_options(options: &CertifyOptions) -> UpOptions {
+    let own = std::env::temp_dir().join(format!("mechos-certify-{}", std::process::id()));
+    UpOptions {
+        robot: options.robot.clone(),
+        place: Place { runtime: options.runtime.clone().or(Some(own)), json: true },
+        no_arm: true,
+        certifying: true,
+        sim_drives: options.sim_drives,
+        allow_faults: options.allow_faults || options.sim_drives,
+        ..UpOptions::default()
+    }
+}
+
+fn write(report: &Report, folder: &Path) -> Result<(), StartError> {
+    let text = serde_json::to_string(report).unwrap_or_default();
+    for (name, text) in [(JSON, text), (PAGE, page::render(report))] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|source| StartError::file("write", &path, source))?;
+    }
+    Ok(())
+}
+
+fn tell(report: &Report, folder: &Path, json: bool) {
+    let (file, page) = (folder.join(JSON), folder.join(PAGE));
+    if json {
+        let fault = |fault: &FaultReport| {
+            let measure = |measure: &report::MeasureReport| {
+                json!({ "name": measure.name, "max_ns": measure.max_ns,
+                        "budget_ns": measure.budget_ns, "held": measure.held })
+            };
+            let measures: Vec<_> = fault.measures.iter().map(measure).collect();
+            json!({ "name": fault.name, "trials": fault.trials, "failed": fault.failed,
+                    "held": fault.held, "measures": measures })
+        };
+        let faults: Vec<_> = report.faults.iter().map(fault).collect();
+        print::object(&json!({ "ok": report.held, "notice": report.notice, "time": report.time,
+                               "profile": report.profile, "seed": report.seed,
+                               "report": file, "page": page, "faults": faults }));
+        return;
+    }
+    print::line(report.notice);
+    print::line(progress::table(report));
+    print::line(format!("report {}, page {}", file.display(), page.display()));
+}
