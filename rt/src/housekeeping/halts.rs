@@ -116,6 +116,18 @@ fn add_sent(halt: &mut Halt, halt_ns: u64, sent_ns: u64) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_stop_whose_tick_never_comes_back_is_told_once() {
+        let mut book = Halts::default();
+        book.deadline(STOP);
+        let told = book.list();
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].deadline_ns, told[0].sent_ns), (Some(100), Some(130)));
+        book.halted(Cause::DeadlineControl, 0, 140);
+        assert_eq!(book.list().len(), 1, "the same stop, now with its mode");
+        assert_eq!(book.list()[0].t_ns, 140);
+    }
+
     const STOP: DeadlineStop =
         DeadlineStop { cause: Cause::DeadlineControl, detail: 0, deadline_ns: 100, sent_ns: 130 };
 

@@ -62,6 +62,15 @@ pub struct Budget {
     pub how: String,
 }
 
+/// When a planner's loss counts as visible.
+fn visible(fault: Fault) -> &'static str {
+    if fault == Fault::CognitionStopped {
+        "shown: visible is the begin of the tick that found its heartbeat too old"
+    } else {
+        "shown: visible is when the daemon saw its connection hang up"
+    }
+}
+
 fn ms(ns: u64) -> String {
     format!("{} ms", ns as f64 / 1e6)
 }
@@ -98,7 +107,7 @@ pub fn budgets(robot: &Robot, fault: Fault) -> Vec<Budget> {
             vec![
                 stop,
                 rest,
-                shown(Measure::FaultToVisible, "shown: the planner's own heartbeat decides"),
+                shown(Measure::FaultToVisible, visible(fault)),
                 shown(Measure::FaultToStop, "shown"),
                 off,
             ]
