@@ -358,7 +358,7 @@ mod tests {
         }
         assert_eq!(evidence.standing_ns().unwrap(), [40 * MS; 6]);
         assert!(evidence.speed_rad_s() < 1e-9);
-        assert_eq!(evidence.quiet_buses(109 * MS, 5 * MS), []);
+        assert!(evidence.quiet_buses(109 * MS, 5 * MS).is_empty());
         assert_eq!(evidence.quiet_buses(120 * MS, 5 * MS), [0, 1]);
     }
 

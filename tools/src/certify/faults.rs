@@ -169,7 +169,8 @@ impl Fault {
     }
 }
 
-fn on_one_cpu(robot: &Robot) -> bool {
+/// Whether the watchers share the only CPU with those that they watch.
+pub fn on_one_cpu(robot: &Robot) -> bool {
     let threads = &robot.threads;
     threads.deadline.cpu == threads.control.cpu && threads.deadline.cpu == threads.guardian.cpu
 }

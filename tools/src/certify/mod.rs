@@ -95,11 +95,16 @@ fn campaign(options: &CertifyOptions) -> Result<(Report, PathBuf), Failure> {
         progress.over(&report);
         reports.push(report);
     }
+    let runtime = bench.machine.runtime.clone();
     drop(bench);
     let (robot, times) = (&robot, options.times);
     let head = Head { provenance, robot, simulated_drives, seed, times, warnings };
     let report = Report::new(head, reports, now_ns().saturating_sub(began_ns));
     write(&report, &options.out)?;
+    match (&options.runtime, report.held) {
+        (None, true) => drop(std::fs::remove_dir_all(&runtime)),
+        _ => progress.say(&format!("the processes' logs are in {}", runtime.display())),
+    }
     Ok((report, options.out.clone()))
 }
 

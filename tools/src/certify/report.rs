@@ -172,7 +172,8 @@ impl FaultReport {
 
     /// The measure that a table shows first: the promise of the stop.
     pub fn first(&self) -> Option<&MeasureReport> {
-        self.measures.first()
+        let bounded = self.measures.iter().find(|measure| measure.budget_ns.is_some());
+        bounded.or(self.measures.first())
     }
 
     /// The time to standstill.

@@ -19,16 +19,19 @@ use crate::processes::Process;
 const NOTICE_NS: u64 = 2_000_000;
 /// Evidence is waited for this much longer than its budgets, ns.
 const PATIENCE_NS: u64 = 1_000_000_000;
-/// A bus on which no drive reports for so long is asked, ns; at least three periods.
-const QUIET_NS: u64 = 4_000_000;
 /// From the stop on the bus to the question who sent it, ns.
 const ASK_WHO_NS: u64 = 8_000_000;
+/// How long daemon or guardian may take to say who sent it, ns.
+const WHO_MAX_NS: u64 = 300_000_000;
 /// How long a revived mechos-rt is watched for what it must not send.
 const REVIVED: Duration = Duration::from_millis(20);
 /// How long a machine between two motions may take to move again.
 const MOVES_MAX: Duration = Duration::from_secs(10);
 /// How long a fault may take to be taken by the process that carries it out.
 const INJECT_MAX: Duration = Duration::from_secs(2);
+
+/// The daemon's cause for a guardian's fence.
+const FENCED: &str = "rt-lost";
 
 /// What became of a trial.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -61,7 +64,18 @@ pub struct Trial {
 #[derive(Default)]
 struct Said {
     halts: Vec<(&'static str, Halt)>,
-    injected_ns: Option<u64>,
+}
+
+impl Said {
+    /// The daemon's own stops.
+    fn of_rt(&self) -> impl Iterator<Item = &Halt> {
+        self.halts.iter().filter(|(who, _)| *who == "mechos-rt").map(|(_, halt)| halt)
+    }
+
+    /// The deadline that was missed.
+    fn deadline_ns(&self) -> Option<u64> {
+        self.of_rt().find_map(|halt| halt.deadline_ns)
+    }
 }
 
 /// Makes one trial. The machine is ready before and after, or the trial says why not.
@@ -110,12 +124,15 @@ fn measure(
     bench.evidence.begin(fault_ns);
     let until_ns = fault_ns.saturating_add(limit_ns).saturating_add(PATIENCE_NS);
     let said = collect(bench, fault, fault_ns, until_ns);
-    // What the daemon itself says of the tick that was hit is nearer than the time of the command.
+    // The begin of the tick that was hit is nearer than the time of the command.
     let path = fault.path(&bench.machine.robot);
-    let fault_ns = match path {
-        Path::Deadline | Path::Unwinding => said.injected_ns.unwrap_or(fault_ns),
-        _ => fault_ns,
+    let missed_ns = match path {
+        Path::Deadline => said.deadline_ns().or_else(|| missed_deadline_ns(bench)),
+        Path::Unwinding => missed_deadline_ns(bench),
+        _ => None,
     };
+    let deadline_ns = bench.machine.robot.budgets.deadline_ns;
+    let fault_ns = missed_ns.map_or(fault_ns, |missed_ns| missed_ns.saturating_sub(deadline_ns));
     trial.fault_ns = fault_ns;
     trial.stops_ns = bench.evidence.stops_ns();
     trial.stopped_by = stopped_by(bench, &said, path);
@@ -200,7 +217,6 @@ fn ask(bench: &mut Bench, kind: Injected) -> Result<u64, String> {
 /// Takes evidence in until every bus has its stop, every drive is off and every axis stands.
 fn collect(bench: &mut Bench, fault: Fault, fault_ns: u64, until_ns: u64) -> Said {
     let path = fault.path(&bench.machine.robot);
-    let quiet_ns = QUIET_NS.max(3 * bench.machine.robot.budgets.period_ns);
     let mut said = Said::default();
     let mut asked = false;
     let mut speaks_again = false;
@@ -214,9 +230,7 @@ fn collect(bench: &mut Bench, fault: Fault, fault_ns: u64, until_ns: u64) -> Sai
             end_silence(bench, fault);
         }
         if stopped {
-            for bus in bench.evidence.quiet_buses(now, quiet_ns) {
-                bench.ask_drives(bus);
-            }
+            bench.ask_quiet_drives();
         }
         let who_due = stop_ns.is_some_and(|stop_ns| now >= stop_ns.saturating_add(ASK_WHO_NS));
         if who_due && !asked {
@@ -231,8 +245,15 @@ fn collect(bench: &mut Bench, fault: Fault, fault_ns: u64, until_ns: u64) -> Sai
         }
         sleep_until(now.saturating_add(LOOK_NS));
     }
-    if said.halts.is_empty() {
+    // A thread that is stalled latches nothing before it goes on.
+    let until_ns = now_ns().saturating_add(WHO_MAX_NS);
+    while said.halts.is_empty() && path != Path::Watchdog && path != Path::Orderly {
         said = ask_who(bench, fault, fault_ns);
+        if now_ns() >= until_ns || fault.loops() {
+            break;
+        }
+        bench.pump();
+        sleep_until(now_ns().saturating_add(LOOK_NS));
     }
     said
 }
@@ -259,8 +280,6 @@ fn ask_who(bench: &mut Bench, fault: Fault, fault_ns: u64) -> Said {
     if let Some(status) = status {
         let halts = status.halts.into_iter().filter(since);
         said.halts.extend(halts.map(|halt| ("mechos-rt", halt)));
-        let hit = status.injected.iter().map(|injected| injected.t_ns);
-        said.injected_ns = hit.filter(|t_ns| *t_ns >= fault_ns).min();
     }
     if guardian_is_there && let Some(status) = bench.guardian_status() {
         let halts = status.halts.into_iter().filter(since);
@@ -271,7 +290,11 @@ fn ask_who(bench: &mut Bench, fault: Fault, fault_ns: u64) -> Said {
 }
 
 fn stopped_by(bench: &Bench, said: &Said, path: Path) -> String {
-    match said.halts.first() {
+    // A daemon that was fenced latches it in the tick that it then went on with, which began before.
+    let fenced = |(who, halt): &&(&str, Halt)| *who == "mechos-rt" && halt.cause == FENCED;
+    let guardian = said.halts.iter().find(|(who, _)| *who == "guardian");
+    let first = said.halts.first();
+    match first.filter(fenced).and(guardian).or(first) {
         Some(("mechos-rt", halt)) => match halt.cause.as_str() {
             "deadline-control" | "deadline-bus" => format!("deadline thread: {}", halt.cause),
             "thread-panic" => "hardware registry (drop): thread-panic".to_owned(),
@@ -287,25 +310,24 @@ fn stopped_by(bench: &Bench, said: &Said, path: Path) -> String {
 
 fn value(bench: &Bench, measure: Measure, fault_ns: u64, said: &Said) -> Option<u64> {
     let evidence = &bench.evidence;
-    let of_rt = || said.halts.iter().filter(|(who, _)| *who == "mechos-rt").map(|(_, halt)| halt);
-    let first = of_rt().next();
+    let first = said.of_rt().next();
     // Without a word on when it was visible, the tick that reacted has seen it at the latest.
     let visible_ns = first.map(|halt| halt.seen_ns.unwrap_or(halt.t_ns));
     let standing_ns = || evidence.standing_ns().and_then(|each| each.into_iter().max());
-    let deadline = of_rt().find(|halt| halt.deadline_ns.is_some());
+    let deadline = said.of_rt().find(|halt| halt.deadline_ns.is_some());
     let since = |end: Option<u64>, begin: Option<u64>| Some(end?.saturating_sub(begin?));
     let stop_ns = evidence.stop_ns();
     match measure {
         Measure::FaultToStop => since(stop_ns, Some(fault_ns)),
         Measure::FaultToVisible => since(visible_ns, Some(fault_ns)),
         Measure::VisibleToStop => since(stop_ns, visible_ns),
-        Measure::DeadlineToSend => since(
-            deadline.and_then(|halt| halt.sent_ns),
-            deadline.and_then(|halt| halt.deadline_ns),
-        ),
+        Measure::DeadlineToSend => match deadline {
+            Some(halt) => since(halt.sent_ns, halt.deadline_ns),
+            // Somebody else's stop was on every bus before the deadline came.
+            None => stop_ns.zip(missed_deadline_ns(bench)).filter(|(s, d)| s <= d).map(|_| 0),
+        },
         Measure::DeadlineToStop => {
-            let told = deadline.and_then(|halt| halt.deadline_ns);
-            since(stop_ns, told.or_else(|| missed_deadline_ns(bench)))
+            since(stop_ns, said.deadline_ns().or_else(|| missed_deadline_ns(bench)))
         }
         Measure::FaultToOff => since(evidence.off_ns(), Some(fault_ns)),
         Measure::FaultToStandstill => since(standing_ns(), Some(fault_ns)),

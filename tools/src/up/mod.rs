@@ -26,7 +26,6 @@ use mechos_operator::{Client, Command, OPERATOR_SOCKET, Status};
 use mechos_robot::Robot;
 
 pub use error::StartError;
-#[cfg(test)]
 pub use machine::ARM6;
 
 use crate::cli::UpOptions;
