@@ -101,10 +101,14 @@ fn on_cpus(host: &Host, cpus: &Cpus) -> Vec<Interrupt> {
     let numbers = host.names("/proc/irq").into_iter().filter_map(|name| name.parse::<u32>().ok());
     let found = numbers.filter_map(|number| {
         let effective = host.cpus(&format!("/proc/irq/{number}/effective_affinity_list"));
-        // An interrupt that is not in use has no effective one.
-        let affinity = match effective {
-            Ok(cpus) if !cpus.is_empty() => cpus,
-            _ => host.cpus(&format!("/proc/irq/{number}/smp_affinity_list")).ok()?,
+        let asked = host.cpus(&format!("/proc/irq/{number}/smp_affinity_list"));
+        let affinity = match (effective, asked) {
+            // A change of what was asked takes effect with the next interrupt.
+            (Ok(effective), Ok(asked)) if !effective.is_empty() => effective.and(&asked),
+            (Ok(effective), Err(_)) => effective,
+            // An interrupt that is not in use has no effective one.
+            (_, Ok(asked)) => asked,
+            (Err(_), Err(_)) => return None,
         };
         let row = row_of(&table, number)?;
         if affinity.and(cpus).is_empty() {

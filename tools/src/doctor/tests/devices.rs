@@ -26,6 +26,9 @@ fn interrupts_are_sent_to_the_other_cpus() {
     let mend = found.mend.unwrap();
     let wanted = "for n in 24; do echo 0,2-3 | sudo tee /proc/irq/$n/smp_affinity_list; done";
     assert!(mend.contains(wanted) && mend.contains("irqaffinity=0,2-3"), "{mend}");
+    // Sent away, and not come again since.
+    bench.write("proc/irq/24/smp_affinity_list", "0,2-3");
+    assert!(bench.find("irq.affinity").read.starts_with("1 may come, 0 did"));
 }
 
 #[test]
