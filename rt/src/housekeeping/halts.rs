@@ -99,9 +99,18 @@ impl Halts {
         self.planner_lost_ns = seen_ns;
     }
 
-    /// Oldest first.
+    /// Oldest first. A stop of the deadline thread whose tick never came back, so that no mode tells of
+    /// it, is the last one.
     pub fn list(&self) -> Vec<Halt> {
-        self.halts.iter().cloned().collect()
+        let untold = self.deadline.map(|stop| Halt {
+            cause: kebab(&stop.cause),
+            detail: stop.detail,
+            t_ns: stop.sent_ns,
+            deadline_ns: Some(stop.deadline_ns),
+            sent_ns: Some(stop.sent_ns),
+            ..Halt::default()
+        });
+        self.halts.iter().cloned().chain(untold).collect()
     }
 }
 
@@ -118,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_stop_whose_tick_never_comes_back_is_told_once() {
-        let mut book = Halts::default();
+        let mut book = Halts::new(50);
         book.deadline(STOP);
         let told = book.list();
         assert_eq!(told.len(), 1);
