@@ -1,5 +1,7 @@
 //! The machine that is measured: a `mechos up` of its own, or one that runs already.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -29,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Machine {
     runtime: PathBuf,
     up: Option<Helper>,
+    /// The planner's group may pass through the runtime directory.
+    opened: bool,
 }
 
 impl Machine {
@@ -58,16 +62,16 @@ impl Machine {
             }
             sleep(LOOK);
         }
-        if let Some(group) = planner(robot)?.map(|(_, group)| group) {
-            // The planner's group may pass through to its socket.
-            runtime_dir::prepare(Some(runtime), Some(group))?;
+        let group = planner(robot)?.map(|(_, group)| group);
+        if group.is_some() {
+            runtime_dir::prepare(Some(runtime), group)?;
         }
-        Ok(Machine { runtime: runtime.to_owned(), up: Some(up) })
+        Ok(Machine { runtime: runtime.to_owned(), up: Some(up), opened: group.is_some() })
     }
 
     /// One that runs already.
     pub fn attach(runtime: &Path) -> Machine {
-        Machine { runtime: runtime.to_owned(), up: None }
+        Machine { runtime: runtime.to_owned(), up: None, opened: false }
     }
 
     /// Arms it, or waits until an operator has armed what is not ours.
@@ -130,6 +134,12 @@ impl Machine {
     pub fn end(mut self) -> Result<(), LatencyError> {
         let Some(up) = self.up.take() else { return Ok(()) };
         let (lines, well) = up.end(START_MAX)?;
+        if self.opened {
+            // The next `mechos up` here has no planner and wants it closed.
+            let closed = Permissions::from_mode(0o700);
+            std::fs::set_permissions(&self.runtime, closed)
+                .map_err(|source| LatencyError::file("close", &self.runtime, source))?;
+        }
         let said = lines.last().map(String::as_str).unwrap_or_default();
         if well { Ok(()) } else { Err(LatencyError::Ended(reason(said))) }
     }

@@ -60,6 +60,9 @@ impl Measured {
         planner.written += more.written;
         planner.returned += more.returned;
         planner.refused += more.refused;
+        for (sum, part) in planner.quarters.iter_mut().zip(more.quarters) {
+            *sum += part;
+        }
         planner.ticks_unseen += more.ticks_unseen;
         planner.reasons.extend(more.reasons.iter().cloned());
         planner.reasons.sort();

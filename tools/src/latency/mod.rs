@@ -8,7 +8,6 @@ mod children;
 mod clock;
 mod cyclictest;
 mod error;
-mod host;
 mod load;
 mod machine;
 mod measure;
@@ -22,7 +21,7 @@ mod versus;
 mod window;
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use mechos_robot::Wake;
 pub use error::LatencyError;
 
 use crate::failure::Failure;
+use crate::provenance::{self, Provenance};
 use crate::up::signals::Asked;
 use crate::{print, runtime_dir};
 use children::Helper;
@@ -49,7 +49,8 @@ const LOAD_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`Failure`].
 pub fn run(options: &LatencyOptions) -> Result<ExitCode, Failure> {
-    let asked_robot = robot::read(options)?;
+    let place = Place::new(options)?;
+    let asked_robot = robot::read(options, &place.runtime)?;
     if !options.attach && !asked_robot.robot.is_simulated() && !options.sim_drives {
         return Err(LatencyError::Options(
             "this robot file names a real bus, and a real robot is not armed from here. Start \
@@ -60,9 +61,8 @@ pub fn run(options: &LatencyOptions) -> Result<ExitCode, Failure> {
         .into());
     }
     let asked = Asked::watch(false).map_err(|source| {
-        LatencyError::file("watch signals of", std::path::Path::new("mechos"), source)
+        LatencyError::file("watch signals of", FilePath::new("mechos"), source)
     })?;
-    let place = Place::new(options)?;
     let session = Session { options, robot: asked_robot, place, asked };
     let load = session.load()?;
     let (measured, found) = session.measure()?;
@@ -195,6 +195,16 @@ impl Session<'_> {
         }
     }
 
+    /// Where and with what.
+    fn provenance(&self) -> Result<Provenance, LatencyError> {
+        let unread = |source| {
+            LatencyError::file("read the programs beside", FilePath::new("mechos"), source)
+        };
+        let own = std::env::current_exe().map_err(unread)?;
+        let folder = own.parent().unwrap_or(FilePath::new("/"));
+        provenance::take(&self.robot.text, folder).map_err(unread)
+    }
+
     /// The machine up, measured, and down again.
     fn block(&self, length: Length, number: u64) -> Result<Measured, Failure> {
         let runtime = &self.place.runtime;
@@ -218,7 +228,7 @@ impl Session<'_> {
         let result = text::Result {
             options: self.options,
             robot: &self.robot.robot,
-            host: host::Host::read(),
+            provenance: self.provenance()?,
             measured,
             versus: found.zip(comparison.as_ref()),
         };

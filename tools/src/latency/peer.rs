@@ -44,6 +44,8 @@ pub struct PeerReport {
     pub refused: u64,
     /// Why, the first few.
     pub reasons: Vec<String>,
+    /// In which quarter of a tick they were written: even, unless this process had to wait for its CPU.
+    pub quarters: [u64; 4],
     /// Ticks whose telemetry was overwritten before it was seen.
     pub ticks_unseen: u64,
 }
@@ -159,7 +161,7 @@ impl Peer {
         let axes = usize::from(description.axis_count);
         Ok(Peer {
             moves: Moves::new(&description, seed, now_ns()),
-            period_ns: description.period_ns,
+            period_ns: description.period_ns.max(1),
             client,
             seen: Distribution::empty(Path::FeedbackSeen)?,
             report: PeerReport::default(),
@@ -252,6 +254,11 @@ impl Peer {
         let number = self.client.next_number();
         let intent = self.moves.next(newest, number, now_ns());
         self.report.written += 1;
+        let into_tick = intent.issued_ns.saturating_sub(newest.published_ns) % self.period_ns;
+        let quarter = usize::try_from(into_tick * 4 / self.period_ns).unwrap_or(0);
+        if let Some(count) = self.report.quarters.get_mut(quarter) {
+            *count += 1;
+        }
         if self.client.submit(&intent).is_err() {
             self.report.returned += 1;
         }

@@ -1,5 +1,7 @@
 //! The robot file as it is measured: as given, or with another wake-up.
 
+use std::path::Path;
+
 use mechos_robot::{Robot, RobotError};
 
 use super::error::LatencyError;
@@ -15,12 +17,14 @@ pub struct Asked {
     pub robot: Robot,
 }
 
-/// Reads, changes and checks the robot file.
+/// Reads, changes and checks the robot file; of a machine that runs already, the copy in its runtime
+/// directory.
 ///
 /// # Errors
 /// [`Failure::Robot`]; [`LatencyError::Options`] for a wake-up that cannot be written into it.
-pub fn read(options: &LatencyOptions) -> Result<Asked, Failure> {
-    let (mut text, name) = match &options.robot {
+pub fn read(options: &LatencyOptions, runtime: &Path) -> Result<Asked, Failure> {
+    let running = options.attach.then(|| runtime.join("robot.toml"));
+    let (mut text, name) = match options.robot.as_ref().or(running.as_ref()) {
         None => (ARM6.to_owned(), "arm6.toml (built in)".to_owned()),
         Some(path) => {
             let name = path.display().to_string();

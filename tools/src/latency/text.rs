@@ -6,13 +6,13 @@ use mechos_robot::{Robot, Wake};
 use serde_json::{Value, json};
 
 use super::cyclictest::Found;
-use super::host::Host;
 use super::measure::Measured;
 use super::options::LatencyOptions;
 use super::path::Distribution;
 use super::peer::LOOK_NS;
 use super::versus::Comparison;
 use crate::plot::{PlotError, Series, distribution_svg};
+use crate::provenance::Provenance;
 
 const PERCENTS: [f64; 4] = [50.0, 99.0, 99.9, 99.99];
 
@@ -22,8 +22,8 @@ pub struct Result<'a> {
     pub options: &'a LatencyOptions,
     /// The robot.
     pub robot: &'a Robot,
-    /// Where.
-    pub host: Host,
+    /// Where and with what.
+    pub provenance: Provenance,
     /// The machine's side.
     pub measured: &'a Measured,
     /// The other side, where asked for.
@@ -40,9 +40,9 @@ impl Result<'_> {
     /// For people.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let Self { measured, robot, host, .. } = self;
+        let Self { measured, robot, .. } = self;
         let _ = writeln!(out, "{}, profile {}, {} Hz", robot.name, self.profile(), robot.rate_hz);
-        let _ = writeln!(out, "host      {}", host.words());
+        let _ = writeln!(out, "host      {}", self.host());
         let _ = writeln!(out, "control   {}; load: {}", self.control(), self.load());
         let _ = writeln!(out);
         self.table(&mut out);
@@ -80,6 +80,12 @@ impl Result<'_> {
             LOOK_NS / 1_000,
             LOOK_NS / 1_000,
             planner.ticks_unseen
+        );
+        let [first, second, third, fourth] = planner.quarters;
+        let _ = writeln!(
+            out,
+            "          written in the quarters of a tick: {first}, {second}, {third}, {fourth}; \
+             where they differ it waited for its CPU"
         );
         for reason in &planner.reasons {
             let _ = writeln!(out, "          refused: {reason}");
@@ -147,6 +153,12 @@ impl Result<'_> {
         }
     }
 
+    fn host(&self) -> String {
+        let host = &self.provenance.host;
+        let preempt = if host.preempt_rt { "PREEMPT_RT" } else { "no PREEMPT_RT" };
+        format!("Linux {} ({preempt}), {}", host.kernel_release, host.time())
+    }
+
     fn profile(&self) -> &str {
         &self.measured.status.profile
     }
@@ -178,7 +190,7 @@ impl Result<'_> {
             "robot": self.robot.name,
             "profile": self.profile(),
             "rate_hz": self.robot.rate_hz,
-            "host": self.host,
+            "provenance": self.provenance,
             "control": self.control(),
             "load": self.options.load.iter().map(|kind| kind.word()).collect::<Vec<_>>(),
             "paths": measured.distributions.iter().map(distribution).collect::<Vec<_>>(),
@@ -187,6 +199,7 @@ impl Result<'_> {
                          "refused": measured.planner.refused,
                          "returned": measured.planner.returned,
                          "reasons": measured.planner.reasons,
+                         "quarters": measured.planner.quarters,
                          "ticks_unseen": measured.planner.ticks_unseen,
                          "look_ns": LOOK_NS },
         });
@@ -208,7 +221,7 @@ impl Result<'_> {
     /// # Errors
     /// [`PlotError`].
     pub fn svg(&self) -> std::result::Result<String, PlotError> {
-        let Self { robot, host, measured, .. } = self;
+        let Self { robot, measured, .. } = self;
         let series = |one: &'_ Distribution| (one.path.words(), one.histogram.clone());
         let (title, chosen): (String, Vec<_>) = match self.versus {
             Some((found, _)) => {
@@ -223,7 +236,7 @@ impl Result<'_> {
         };
         let subtitle = format!(
             "{}; profile {}, {} Hz, {}; load: {}; {} ticks",
-            host.words(),
+            self.host(),
             self.profile(),
             robot.rate_hz,
             self.control(),
