@@ -25,6 +25,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 const OPERATOR_MAX: Duration = Duration::from_secs(60);
 /// How long interlocks may take to close.
 const CLOSING_MAX: Duration = Duration::from_secs(20);
+/// How long a controlled stop may take.
+const DISARM_MAX: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The machine, from start to end.
@@ -99,6 +101,23 @@ impl Machine {
                 .into());
             }
             sleep(LOOK);
+        }
+    }
+
+    /// Controlled stop and power off, before its planner leaves.
+    ///
+    /// # Errors
+    /// The daemon's refusal, or [`LatencyError::Ended`].
+    pub fn disarm(&self) -> Result<(), Failure> {
+        operator::call(&self.runtime, OPERATOR_SOCKET, Ask::Disarm, ANSWER_MAX)?;
+        let until = Instant::now() + DISARM_MAX;
+        loop {
+            let status = self.status()?;
+            match status.mode.as_str() {
+                "disarmed" => return Ok(()),
+                "armed" | "stopping" if Instant::now() < until => sleep(LOOK),
+                _ => return Err(LatencyError::Ended(crate::report::mode_words(&status)).into()),
+            }
         }
     }
 

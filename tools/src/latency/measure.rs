@@ -88,7 +88,7 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Measures; the machine runs on.
+    /// Measures and disarms; the machine runs on.
     ///
     /// # Errors
     /// [`Failure`]: the machine does not arm, does not stay armed, or does not answer.
@@ -108,6 +108,7 @@ impl Turn<'_> {
         let told = planner.line(PLANNER_MAX)?;
         let report: PeerReport = serde_json::from_str(&told)
             .map_err(|error| planner.failed(format!("its report cannot be read: {error}")))?;
+        machine.disarm()?;
         planner.end(PLANNER_MAX)?;
         let seen = match &report.feedback_seen {
             Some(carried) => carried.unpack(Path::FeedbackSeen).map_err(LatencyError::from)?,

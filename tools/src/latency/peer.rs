@@ -1,8 +1,8 @@
 //! The measuring planner: a process of its own, connected as any planner is. It writes small moves
 //! at times that have nothing to do with the ticks, and looks for each tick's telemetry.
 //!
-//! Its words: `reset` and `end` (or the end of the pipe) come in; `ready`, then one JSON report, go
-//! out, a line each.
+//! Its words: `reset` and `end` come in; `ready`, then one JSON report, go out, a line each. It leaves
+//! when its pipe ends: a planner that leaves an armed machine would be a loss.
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub enum PeerError {
     Thread(#[from] io::Error),
 }
 
-/// Plans and measures until standard input says `end`, or ends.
+/// Plans and measures until standard input says `end`; stays until that ends.
 ///
 /// # Errors
 /// [`PeerError`].
@@ -95,6 +95,9 @@ pub fn run(options: &PeerOptions) -> Result<(), PeerError> {
         peer.turn(false)?;
     }
     print::object(&peer.report()?);
+    while !words.gone.load(Ordering::Relaxed) {
+        peer.turn(false)?;
+    }
     Ok(())
 }
 
@@ -103,6 +106,7 @@ pub fn run(options: &PeerOptions) -> Result<(), PeerError> {
 struct Words {
     resets: AtomicU64,
     over: AtomicBool,
+    gone: AtomicBool,
 }
 
 impl Words {
@@ -111,9 +115,10 @@ impl Words {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match line.trim() {
                 "reset" => _ = self.resets.fetch_add(1, Ordering::Relaxed),
-                _ => break,
+                _ => self.over.store(true, Ordering::Relaxed),
             }
         }
+        self.gone.store(true, Ordering::Relaxed);
         self.over.store(true, Ordering::Relaxed);
     }
 }
@@ -179,9 +184,9 @@ impl Peer {
         Ok(())
     }
 
-    fn report(mut self) -> Result<PeerReport, PeerError> {
-        self.report.feedback_seen = Some(Carried::pack(&self.seen)?);
-        Ok(self.report)
+    fn report(&self) -> Result<PeerReport, PeerError> {
+        let feedback_seen = Some(Carried::pack(&self.seen)?);
+        Ok(PeerReport { feedback_seen, ..self.report.clone() })
     }
 
     /// One look, what is due, and a sleep until the next thing is.

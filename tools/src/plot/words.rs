@@ -26,7 +26,7 @@ fn three_digits(value: f64) -> String {
 }
 
 /// Letters of a subtitle that fit beside each other.
-const LINE_LETTERS: usize = 118;
+const LINE_LETTERS: usize = 134;
 
 /// A subtitle in as many lines as it needs, broken between words.
 pub fn wrapped(text: &str) -> Vec<String> {
