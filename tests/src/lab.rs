@@ -27,7 +27,7 @@ impl Drop for Ran {
 }
 
 /// Runs a line of bash in the guest, in counted time at shift 0 (one CPU, an instruction a
-/// nanosecond). In it `$BIN` is the folder of the programs under test, `$ROBOTS` that of the robot
+/// nanosecond). In it `$BIN` has the programs under test, `$ROBOTS` that of the robot
 /// files, and the runtime directory one of its own. `None`: the lab cannot run here, and that was said.
 pub fn counted(script: &str, timeout_s: u32) -> Option<Ran> {
     let lab = root().join("tools/lab/run");
@@ -39,10 +39,12 @@ pub fn counted(script: &str, timeout_s: u32) -> Option<Ran> {
     }
     let name = format!("mechos-lab-{}-{}", std::process::id(), now_ns());
     let left = std::env::temp_dir().join(name);
+    // Copied, because the planner's own user may not pass through every folder of this host.
     let settings = format!(
-        "export BIN={} ROBOTS={} MECHOS_RUNTIME_DIR=/run/mechos\n",
-        crate::binaries::folder().display(),
-        root().join("rt/robots").display()
+        "export BIN=/run/bin ROBOTS={} MECHOS_RUNTIME_DIR=/run/mechos\n\
+         mkdir /run/bin && cp {}/mechos{{,-rt,-guardian,-sim,-cognition}} /run/bin/ || exit 90\n",
+        root().join("rt/robots").display(),
+        crate::binaries::folder().display()
     );
     let mut command = Command::new(lab);
     command.args(["--counted", "0", "--quiet", "--timeout", &timeout_s.to_string(), "--out"]);
