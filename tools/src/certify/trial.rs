@@ -26,7 +26,7 @@ const WHO_MAX_NS: u64 = 300_000_000;
 /// How long a revived mechos-rt is watched for what it must not send.
 const REVIVED: Duration = Duration::from_millis(20);
 /// How long a machine between two motions may take to move again.
-const MOVES_MAX: Duration = Duration::from_secs(10);
+const MOVES_MAX: Duration = Duration::from_secs(3);
 /// How long a fault may take to be taken by the process that carries it out.
 const INJECT_MAX: Duration = Duration::from_secs(2);
 
@@ -106,7 +106,7 @@ fn measure(
     let lost = bench.evidence.lost();
     bench.pump_until(Duration::from_nanos(draw.moment_ns), |_| false);
     if !bench.moves(MOVES_MAX) {
-        return Err("nothing moved when the fault was due".to_owned());
+        return Err(format!("nothing moved when the fault was due: {}", standing(bench)));
     }
     trial.speed_rad_s = bench.evidence.speed_rad_s();
     let period_ns = bench.machine.robot.budgets.period_ns.max(1);
@@ -290,14 +290,12 @@ fn ask_who(bench: &mut Bench, fault: Fault, fault_ns: u64) -> Said {
 }
 
 fn stopped_by(bench: &Bench, said: &Said, path: Path) -> String {
-    // A daemon that was fenced latches it in the tick that it then went on with, which began before.
-    let fenced = |(who, halt): &&(&str, Halt)| *who == "mechos-rt" && halt.cause == FENCED;
-    let guardian = said.halts.iter().find(|(who, _)| *who == "guardian");
-    let first = said.halts.first();
-    match first.filter(fenced).and(guardian).or(first) {
+    match said.halts.first() {
         Some(("mechos-rt", halt)) => match halt.cause.as_str() {
             "deadline-control" | "deadline-bus" => format!("deadline thread: {}", halt.cause),
             "thread-panic" => "hardware registry (drop): thread-panic".to_owned(),
+            // What a daemon latches that finds itself fenced.
+            FENCED => format!("guardian: {FENCED}"),
             cause => format!("kernel: {cause}"),
         },
         Some((who, halt)) => format!("{who}: {}", halt.cause),
@@ -342,6 +340,15 @@ fn missed_deadline_ns(bench: &Bench) -> Option<u64> {
     let period_ns = budgets.period_ns.max(1);
     let last_tick = bench.evidence.last_setpoint_ns()? / period_ns;
     Some((last_tick + 1).saturating_mul(period_ns).saturating_add(budgets.deadline_ns))
+}
+
+/// Why a machine stands that should move.
+fn standing(bench: &mut Bench) -> String {
+    match bench.status() {
+        Some(status) if status.mode == "armed" => "armed, and the planner moves nothing".to_owned(),
+        Some(status) => format!("mode {}, cause {}, before any fault", status.mode, status.cause),
+        None => "mechos-rt does not answer".to_owned(),
+    }
 }
 
 fn why(bench: &Bench) -> String {
