@@ -23,6 +23,9 @@ pub struct Status {
     pub t_ns: u64,
     /// Length of a tick, ns.
     pub period_ns: u64,
+    /// Nominal start of tick 0, CLOCK_MONOTONIC ns: tick k starts k periods later. 0: none yet.
+    #[serde(default)]
+    pub schedule_start_ns: u64,
     /// Ticks run.
     pub ticks: u64,
     /// Timing samples that the percentiles lack: housekeeping was behind.

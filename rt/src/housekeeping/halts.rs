@@ -100,7 +100,7 @@ impl Halts {
     }
 
     /// Oldest first. A stop of the deadline thread whose tick never came back, so that no mode tells of
-    /// it, is the last one.
+    /// it, is among them.
     pub fn list(&self) -> Vec<Halt> {
         let untold = self.deadline.map(|stop| Halt {
             cause: kebab(&stop.cause),
@@ -110,7 +110,9 @@ impl Halts {
             sent_ns: Some(stop.sent_ns),
             ..Halt::default()
         });
-        self.halts.iter().cloned().chain(untold).collect()
+        let mut all: Vec<Halt> = self.halts.iter().cloned().chain(untold).collect();
+        all.sort_by_key(|halt| halt.t_ns);
+        all
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mechos_kernel::Mode;
 use mechos_kernel::io::{AxisState, Interlocks};
@@ -152,6 +153,7 @@ impl StatusBook {
             robot: self.robot_name.clone(),
             profile: self.profile.to_owned(),
             period_ns: self.period_ns,
+            schedule_start_ns: shared.schedule_start_ns.load(Ordering::Acquire),
             wake_us: self.latency.percentiles(LatencyPath::Wake),
             compute_us: self.latency.percentiles(LatencyPath::Compute),
             send_us: self.latency.percentiles(LatencyPath::Send),

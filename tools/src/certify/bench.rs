@@ -51,6 +51,7 @@ pub struct Bench {
     pub rescue: Rescue,
     watch: Watch,
     client: Option<Client>,
+    schedule_start_ns: u64,
     askers: Vec<Option<Box<dyn Bus>>>,
 }
 
@@ -67,7 +68,8 @@ impl Bench {
         let evidence = Evidence::new(&machine.robot);
         let askers = machine.robot.buses.iter().map(|_| None).collect();
         let (client, rescue) = (None, Rescue::start());
-        Ok(Bench { machine, crew, evidence, rescue, watch, client, askers })
+        let schedule_start_ns = 0;
+        Ok(Bench { machine, crew, evidence, rescue, watch, client, schedule_start_ns, askers })
     }
 
     /// Everything anew, after a fault from which nothing came back.
@@ -141,10 +143,20 @@ impl Bench {
     pub fn status(&mut self) -> Option<Status> {
         let client = self.client()?;
         let status = client.status().ok();
-        if status.is_none() {
-            self.client = None;
+        match &status {
+            // As of the last daemon that answered: what it is asked about happened in its schedule.
+            Some(status) => self.schedule_start_ns = status.schedule_start_ns,
+            None => self.client = None,
         }
         status
+    }
+
+    /// The nominal start of the tick that `t_ns` lies in; none before the schedule is known.
+    pub fn tick_start_ns(&self, t_ns: u64) -> Option<u64> {
+        let start_ns = Some(self.schedule_start_ns).filter(|start_ns| *start_ns != 0)?;
+        let period_ns = self.machine.robot.budgets.period_ns.max(1);
+        let into_ns = t_ns.checked_sub(start_ns)? % period_ns;
+        Some(t_ns - into_ns)
     }
 
     /// The guardian's status, where it answers.

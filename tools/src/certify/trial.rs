@@ -109,9 +109,10 @@ fn measure(
         return Err(format!("nothing moved when the fault was due: {}", standing(bench)));
     }
     trial.speed_rad_s = bench.evidence.speed_rad_s();
-    let period_ns = bench.machine.robot.budgets.period_ns.max(1);
-    let tick_ns = (now_ns().saturating_add(NOTICE_NS) / period_ns + 1).saturating_mul(period_ns);
-    sleep_until(tick_ns.saturating_add(draw.phase_ns));
+    let period_ns = bench.machine.robot.budgets.period_ns;
+    let soon_ns = now_ns().saturating_add(NOTICE_NS);
+    let tick_ns = bench.tick_start_ns(soon_ns).ok_or("the schedule of the ticks is not known")?;
+    sleep_until(tick_ns.saturating_add(period_ns).saturating_add(draw.phase_ns));
     let limit_ns = budgets.iter().filter_map(|budget| budget.limit_ns).sum::<u64>();
     if fault.loops()
         && let Some(pid) = bench.crew.pid(Process::Rt)
@@ -120,7 +121,8 @@ fn measure(
     }
     let fault_ns = inject(bench, fault, draw, trial)?;
     trial.fault_ns = fault_ns;
-    trial.phase_ns = fault_ns % period_ns;
+    let phase_ns = bench.tick_start_ns(fault_ns).map(|tick_ns| fault_ns.saturating_sub(tick_ns));
+    trial.phase_ns = phase_ns.unwrap_or(0);
     bench.evidence.begin(fault_ns);
     let until_ns = fault_ns.saturating_add(limit_ns).saturating_add(PATIENCE_NS);
     let said = collect(bench, fault, fault_ns, until_ns);
@@ -333,13 +335,11 @@ fn value(bench: &Bench, measure: Measure, fault_ns: u64, said: &Said) -> Option<
     }
 }
 
-/// From the bus alone: ticks begin at whole periods; the tick after the last one that was handed out
-/// missed its deadline.
+/// From the bus: the tick after the last one that was handed out missed its deadline.
 fn missed_deadline_ns(bench: &Bench) -> Option<u64> {
     let budgets = &bench.machine.robot.budgets;
-    let period_ns = budgets.period_ns.max(1);
-    let last_tick = bench.evidence.last_setpoint_ns()? / period_ns;
-    Some((last_tick + 1).saturating_mul(period_ns).saturating_add(budgets.deadline_ns))
+    let last_ns = bench.tick_start_ns(bench.evidence.last_setpoint_ns()?)?;
+    Some(last_ns.saturating_add(budgets.period_ns).saturating_add(budgets.deadline_ns))
 }
 
 /// Why a machine stands that should move.
