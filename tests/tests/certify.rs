@@ -2,7 +2,7 @@
 //! arms by it and by no other.
 
 // A test's own helpers fail it by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -191,7 +191,8 @@ fn a_robot_that_requires_a_certificate_arms_by_the_right_one_only() {
     let args = ["certify", "--robot", "arm.toml", "--times", "1", "--out", "out"];
     let output = mechos(&folder, &args);
     let report = folder.path("out/certificate.json");
-    let certificate = Certificate::parse(&read(&report), "report").expect(&text(&output));
+    let certificate = Certificate::parse(&read(&report), "report")
+        .unwrap_or_else(|error| panic!("{error}\n{}", text(&output)));
     assert_eq!(certificate.faults.len(), FAULTS.len());
     for fault in &certificate.faults {
         assert_eq!(fault.failed, 0, "{}\n{}", fault.name, text(&output));

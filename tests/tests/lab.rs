@@ -108,7 +108,7 @@ fn a_wake_up_is_compared_with_cyclictests_in_one_boot_and_spinning_hides_it() {
 fn every_stop_of_a_killed_and_of_a_late_daemon_is_inside_its_budget() {
     let script = format!(
         "$BIN/mechos certify {CAN} --allow-faults --times 2 \
-         --faults rt-killed,rt-stopped,control-stalled,cognition-killed --out /mnt/io --json \
+         --faults control-stalled,rt-killed,cognition-killed --out /mnt/io --json \
          2>/run/said || {{ cat /run/said; exit 1; }}"
     );
     let Some(ran) = lab::counted(&script, 560) else { return };
