@@ -179,11 +179,14 @@ fn is_decade(value: f64) -> bool {
     (exponent - exponent.round()).abs() < 1e-9
 }
 
-/// 1, 2, 5 of every decade; 2 and 5 are labelled too where there is room for them.
+/// 1, 2, 5 of every decade, labelled where there is room for them; more where it is not even two
+/// decades wide.
 fn ticks(from: f64, to: f64) -> impl Iterator<Item = (f64, bool)> {
     let decades = (from.log10().floor() as i32)..=(to.log10().ceil() as i32);
     let roomy = to / from < 2e4;
-    let of_decade = |exponent: i32| [1.0, 2.0, 5.0].map(|digit| (digit, 10f64.powi(exponent)));
+    let digits: &[f64] =
+        if to / from < 50.0 { &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0] } else { &[1.0, 2.0, 5.0] };
+    let of_decade = |exponent: i32| digits.iter().map(move |digit| (*digit, 10f64.powi(exponent)));
     decades.flat_map(of_decade).filter_map(move |(digit, decade)| {
         let value = digit * decade;
         // Between neighbours a rounding error decides nothing.
