@@ -53,12 +53,22 @@ impl Halts {
             halt.seen_ns = self.planner_lost_ns.filter(|seen_ns| *seen_ns <= t_ns);
         }
         let same = |stop: &DeadlineStop| stop.cause == cause && stop.detail == detail;
-        if let Some(stop) = self.deadline.take_if(|stop| same(stop)) {
-            (halt.deadline_ns, halt.sent_ns) = (Some(stop.deadline_ns), Some(stop.sent_ns));
+        match self.deadline.take() {
+            Some(stop) if same(&stop) => {
+                (halt.deadline_ns, halt.sent_ns) = (Some(stop.deadline_ns), Some(stop.sent_ns));
+            }
+            // The mode went by another cause, such as the guardian's fence: it stays a stop of its
+            // own, and is not taken for a later one's.
+            Some(stop) => self.keep(untold(stop)),
+            None => {}
         }
         for (halt_ns, sent_ns) in &self.sent {
             add_sent(&mut halt, *halt_ns, *sent_ns);
         }
+        self.keep(halt);
+    }
+
+    fn keep(&mut self, halt: Halt) {
         if self.halts.len() >= HALTS_MAX {
             self.halts.pop_front();
         }
@@ -102,17 +112,22 @@ impl Halts {
     /// Oldest first. A stop of the deadline thread whose tick never came back, so that no mode tells of
     /// it, is among them.
     pub fn list(&self) -> Vec<Halt> {
-        let untold = self.deadline.map(|stop| Halt {
-            cause: kebab(&stop.cause),
-            detail: stop.detail,
-            t_ns: stop.sent_ns,
-            deadline_ns: Some(stop.deadline_ns),
-            sent_ns: Some(stop.sent_ns),
-            ..Halt::default()
-        });
+        let untold = self.deadline.map(untold);
         let mut all: Vec<Halt> = self.halts.iter().cloned().chain(untold).collect();
         all.sort_by_key(|halt| halt.t_ns);
         all
+    }
+}
+
+/// A stop of the deadline thread that no mode tells of.
+fn untold(stop: DeadlineStop) -> Halt {
+    Halt {
+        cause: kebab(&stop.cause),
+        detail: stop.detail,
+        t_ns: stop.sent_ns,
+        deadline_ns: Some(stop.deadline_ns),
+        sent_ns: Some(stop.sent_ns),
+        ..Halt::default()
     }
 }
 
@@ -137,6 +152,16 @@ mod tests {
         book.halted(Cause::DeadlineControl, 0, 140);
         assert_eq!(book.list().len(), 1, "the same stop, now with its mode");
         assert_eq!(book.list()[0].t_ns, 140);
+    }
+
+    #[test]
+    fn a_stop_whose_mode_went_by_another_cause_is_not_taken_for_a_later_one() {
+        let mut halts = Halts::new(50);
+        halts.deadline(STOP);
+        halts.halted(Cause::RtLost, 0, 150);
+        halts.halted(Cause::DeadlineControl, 0, 1_000);
+        let told: Vec<_> = halts.list().iter().map(|h| (h.t_ns, h.deadline_ns)).collect();
+        assert_eq!(told, [(130, Some(100)), (150, None), (1_000, None)]);
     }
 
     const STOP: DeadlineStop =
@@ -182,7 +207,7 @@ mod tests {
         let mut halts = Halts::new(50);
         halts.halted(Cause::DeadlineControl, 0, 49);
         halts.deadline(STOP);
-        assert_eq!(last(&halts).deadline_ns, None);
+        assert_eq!(halts.list()[0].deadline_ns, None);
         halts.halted(Cause::DeadlineControl, 0, 140);
         assert_eq!(last(&halts).deadline_ns, Some(100));
     }

@@ -277,7 +277,10 @@ fn ask_who(bench: &mut Bench, fault: Fault, fault_ns: u64) -> Said {
     let guardian_is_there =
         !matches!(fault, GuardianKilled | GuardianStopped | RtAndGuardianKilled);
     let mut said = Said::default();
-    let since = |halt: &Halt| halt.t_ns >= fault_ns;
+    // A deadline that was missed before the fault belongs to another stop.
+    let since = |halt: &Halt| {
+        halt.t_ns >= fault_ns && halt.deadline_ns.is_none_or(|deadline_ns| deadline_ns >= fault_ns)
+    };
     let status: Option<Status> = if rt_is_there { bench.status() } else { None };
     if let Some(status) = status {
         let halts = status.halts.into_iter().filter(since);
