@@ -94,6 +94,10 @@ impl ControlThread {
         while !self.shared.leave.load(Ordering::Relaxed) {
             let woken_ns = self.wait_until(schedule.next_ns());
             let tick = schedule.begin(woken_ns);
+            // Beats at its begin too: a tick that hangs is then the deadline thread's, whose deadline
+            // comes before the guardian's time-out counted from here, and not from the last tick's end.
+            let (mode, energised) = (self.outputs.mode, self.outputs.energised);
+            self.watchers.beat(tick.number, woken_ns, mode, energised);
             let began = Usage::now();
             self.act_on_injection(&tick);
             self.gather(&tick, woken_ns);
