@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::bench::{Bench, LOOK_NS};
 use super::budget::{Budget, Measure};
-use super::faults::{Fault, Path};
+use super::faults::{Fault, Path, on_one_cpu};
 use super::schedule::Draw;
 use crate::clock::{now_ns, sleep_until};
 use crate::operator;
@@ -117,7 +117,8 @@ fn measure(
     if fault.loops()
         && let Some(pid) = bench.crew.pid(Process::Rt)
     {
-        bench.rescue.kill_at(pid, now_ns().saturating_add(rescue_ns(budgets)));
+        let deaf = on_one_cpu(&bench.machine.robot);
+        bench.rescue.kill_at(pid, now_ns().saturating_add(rescue_ns(budgets, deaf)));
     }
     let fault_ns = inject(bench, fault, draw, trial)?;
     trial.fault_ns = fault_ns;
@@ -154,14 +155,15 @@ fn measure(
     Ok(())
 }
 
-/// Long after every budget of the stop, so that the kill never stands for it.
-fn rescue_ns(budgets: &[Budget]) -> u64 {
-    const SLACK_NS: u64 = 30_000_000;
+/// Long after every budget of the stop, so that the kill never stands for it; later still where
+/// the process can be asked beside its loop.
+fn rescue_ns(budgets: &[Budget], deaf: bool) -> u64 {
+    let slack_ns = if deaf { 30_000_000 } else { WHO_MAX_NS };
     let stop = |budget: &&Budget| {
         !matches!(budget.measure, Measure::FaultToStandstill | Measure::VisibleToStandstill)
     };
     let limit_ns = budgets.iter().filter(stop).filter_map(|budget| budget.limit_ns).max();
-    limit_ns.unwrap_or(0).saturating_mul(2).saturating_add(SLACK_NS)
+    limit_ns.unwrap_or(0).saturating_mul(2).saturating_add(slack_ns)
 }
 
 /// Makes the fault; returns the time right before, or when the simulator did it.
@@ -249,11 +251,14 @@ fn collect(bench: &mut Bench, fault: Fault, fault_ns: u64, until_ns: u64) -> Sai
     }
     // A thread that is stalled latches nothing before it goes on.
     let until_ns = now_ns().saturating_add(WHO_MAX_NS);
-    while said.halts.is_empty() && path != Path::Watchdog && path != Path::Orderly {
+    let deaf = fault.loops() && on_one_cpu(&bench.machine.robot);
+    let wanted = |said: &Said| match path {
+        Path::Watchdog | Path::Orderly => true,
+        Path::Deadline => deaf || said.of_rt().next().is_some(),
+        _ => !said.halts.is_empty(),
+    };
+    while !wanted(&said) && now_ns() < until_ns {
         said = ask_who(bench, fault, fault_ns);
-        if now_ns() >= until_ns || fault.loops() {
-            break;
-        }
         bench.pump();
         sleep_until(now_ns().saturating_add(LOOK_NS));
     }
