@@ -147,7 +147,7 @@ impl ControlThread {
         }
     }
 
-    /// The schedule starts at a whole period from now; after a caught panic the running one goes
+    /// The schedule starts one to two periods from now; after a caught panic the running one goes
     /// on, so that the ticks missed meanwhile count as skipped.
     fn begin_schedule(&mut self) -> Schedule {
         let period_ns = self.config.budgets.period_ns;

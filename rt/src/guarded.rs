@@ -30,6 +30,11 @@ pub fn keep_panics_quiet() {
     }));
 }
 
+/// The calling thread is a real-time thread: from here on a panic of it prints nothing.
+pub fn be_quiet_in_a_panic() {
+    REAL_TIME.set(true);
+}
+
 /// Latches and halts when it is dropped: by a panic or at the thread's end.
 struct HaltOnDrop<'a> {
     target: Target,
@@ -58,7 +63,7 @@ pub fn guarded(
     registry: &Arc<HardwareRegistry>,
     mut body: impl FnMut(),
 ) {
-    REAL_TIME.set(true);
+    be_quiet_in_a_panic();
     for _ in 0..=PANICS_MAX {
         let run = AssertUnwindSafe(|| {
             let _halt = HaltOnDrop { target, shared, registry };

@@ -217,11 +217,12 @@ impl GuardianLogic {
         }
     }
 
-    /// When the newest beat of mechos-rt was written, ns; `None` before the first.
+    /// When the newest beat of mechos-rt was written, ns; `None` before the first. A time in the
+    /// future is not believed.
     #[must_use]
     pub fn beat_ns(&self) -> Option<u64> {
         match self.rt {
-            Rt::Present { beat, .. } if beat.count > 0 => Some(beat.t_ns),
+            Rt::Present { beat, seen_ns } if beat.count > 0 => Some(beat.t_ns.min(seen_ns)),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use mechos_robot::{Robot, RobotError};
+use mechos_robot::{Budgets, Robot, RobotError};
 use rtrb::RingBuffer;
 use shm_protocol::LinkError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -22,6 +22,7 @@ use super::logic::{CONFIRM_MAX_NS, GuardianLogic, LEAVE_MAX_NS};
 use super::operator::{Desk, Facts, History, WATCHER};
 use super::watch::{Periods, Rings, Watcher};
 use super::words::{NOTES_MAX, Words};
+use crate::guarded::{be_quiet_in_a_panic, keep_panics_quiet};
 use crate::host::confine::{ThreadKind, confine};
 use crate::host::slots;
 use crate::host::threads::{ThreadPlan, adopt, spawn};
@@ -107,6 +108,7 @@ pub fn run(options: &Options) -> Result<ExitCode, GuardianError> {
     }
     let report = host::probe();
     let _awake = host::latency::hold();
+    keep_panics_quiet();
     announce(&robot, &report, options);
     let history = Arc::new(Mutex::new(History::default()));
     let facts = Facts {
@@ -170,8 +172,7 @@ fn build(
     let (retired_in, retired) = RingBuffer::new(HANDED_MAX);
     let (notes_in, notes) = RingBuffer::new(NOTES_MAX);
     let budgets = &robot.budgets;
-    let periods =
-        Periods { turn_ns: turn_ns(budgets.period_ns), sync_ns: budgets.feedback_age_ns / 2 };
+    let periods = Periods { turn_ns: turn_ns(budgets), sync_ns: budgets.feedback_age_ns / 2 };
     let nodes =
         |bus| robot.axes_of_bus(bus).filter_map(|axis| robot.axes.get(axis)).map(|axis| axis.node);
     let stop_buses = (0..robot.buses.len())
@@ -198,12 +199,14 @@ fn build(
     (watcher, attendant)
 }
 
-/// Between two turns: about a millisecond, in step with the daemon's periods, so that the turns stay
-/// where they are between its beats. A beat that runs out has a turn of its own.
-fn turn_ns(period_ns: u64) -> u64 {
-    let period_ns = period_ns.max(1);
-    match TURN_MAX_NS / period_ns {
-        0 => period_ns / period_ns.div_ceil(TURN_MAX_NS),
+/// Between two turns: a millisecond at the most, several within each budget, in step with the daemon's
+/// periods, so that the turns stay where they are between its beats.
+fn turn_ns(budgets: &Budgets) -> u64 {
+    let longest_ns =
+        TURN_MAX_NS.min(budgets.guardian_ns / 4).min(budgets.watcher_beat_ns / 3).max(1);
+    let period_ns = budgets.period_ns.max(1);
+    match longest_ns / period_ns {
+        0 => period_ns / period_ns.div_ceil(longest_ns),
         whole => whole * period_ns,
     }
 }
@@ -220,6 +223,7 @@ fn places(robot: &Robot, runtime: &Path) -> Vec<BusPlace> {
 
 /// The watcher's thread: turns at absolute times. A panic latches the fence and sends stops.
 fn watch(mut watcher: Watcher<RtPage>, words: &Words) -> End {
+    be_quiet_in_a_panic();
     let turns = AssertUnwindSafe(|| {
         loop {
             let now_ns = clock::now_ns();

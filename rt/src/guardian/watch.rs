@@ -118,7 +118,9 @@ impl<P: Page> Watcher<P> {
                 // Beats jitter: a turn that has just been is not made again.
                 let earliest_ns = now_ns.saturating_add(turn_ns / 2);
                 let turns = earliest_ns.saturating_sub(middle_ns).div_ceil(turn_ns);
-                middle_ns.saturating_add(turns.saturating_mul(turn_ns))
+                let next_ns = middle_ns.saturating_add(turns.saturating_mul(turn_ns));
+                // Whatever a page says, the next turn comes.
+                next_ns.min(now_ns.saturating_add(turn_ns.saturating_mul(2)))
             }
         };
         // A beat that runs out between two turns is not given the rest of the turn.

@@ -287,6 +287,24 @@ fn turns_come_halfway_between_two_beats_however_they_began() {
 }
 
 #[test]
+fn a_beat_from_the_future_puts_no_turn_off() {
+    for energised in [false, true] {
+        let mut scene = Scene::new(true);
+        scene.run_beating(5, energised);
+        scene.beat(energised);
+        if let Some(beat) = &mut scene.shared.world().beat {
+            beat.t_ns = u64::MAX;
+        }
+        // With and, once the beat has run out, without a fence.
+        for _ in 0..1000 {
+            let _ = scene.turn();
+            let next = scene.watcher.next_turn_ns(scene.now_ns);
+            assert!(next <= scene.now_ns + 2 * MS, "{}", next - scene.now_ns);
+        }
+    }
+}
+
+#[test]
 fn the_next_turn_is_no_later_than_the_beats_expiry() {
     let mut scene = Scene::new(true);
     scene.run_beating(5, true);

@@ -63,6 +63,26 @@ impl ThreadGrant {
     }
 }
 
+impl ThreadGrant {
+    /// A thread that is there and that the kernel does not let this process look at.
+    #[must_use]
+    pub fn unread(plan: &ThreadPlan) -> Self {
+        Self {
+            name: plan.name.clone(),
+            policy: UNREAD,
+            priority: 0,
+            cpu: None,
+            cpus: UNREAD.to_owned(),
+            locked: false,
+            tid: 0,
+            counters: ThreadCounters::default(),
+            slot: SlotCounters::default(),
+            filtered: false,
+            asked: plan.clone(),
+        }
+    }
+}
+
 /// CPUs that a thread may run on.
 pub(super) struct Cpus {
     /// The only one, if it is one.
@@ -73,6 +93,7 @@ pub(super) struct Cpus {
 
 const FIFO: &str = "SCHED_FIFO";
 const ENDED: &str = "ended";
+const UNREAD: &str = "not readable";
 
 /// A listed thread.
 #[derive(Clone)]
@@ -272,6 +293,11 @@ mod tests {
         let grant = grant_while_running(ThreadPlan::ordinary("grants-ordinary"));
         assert_eq!((grant.policy, grant.priority), ("SCHED_OTHER", 0));
         assert!(grant.is_as_asked());
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_read_has_nothing_of_what_was_asked() {
+        assert!(!ThreadGrant::unread(&ThreadPlan::real_time("x", 50, 0)).is_as_asked());
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mechos_operator::{CertificateStatus, Client, GUARDIAN_SOCKET};
-use mechos_robot::Robot;
 use mechos_robot::certificate::{
     Certificate, CertificateError, Facts, Host, LAB_VARIABLE, REPORT_MAX, check, sha256,
 };
+use mechos_robot::{BusKind, Robot};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -51,7 +51,7 @@ impl CertificateKeeper {
             refusals: Vec::new(),
         };
         let here = match required && !waived {
-            true => facts(args)?,
+            true => facts(args, robot)?,
             false => Facts::default(),
         };
         Ok(CertificateKeeper {
@@ -109,14 +109,26 @@ impl CertificateKeeper {
     }
 }
 
-fn facts(args: &Args) -> std::io::Result<Facts> {
+fn facts(args: &Args, robot: &Robot) -> std::io::Result<Facts> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     Ok(Facts {
         host: Host::read(read, std::env::var(LAB_VARIABLE).ok()),
+        simulated_drives: robot.buses.iter().all(|bus| has_no_device(&bus.kind)),
         config_sha256: sha256(File::open(&args.robot)?)?,
         rt_sha256: own_sha256()?,
         guardian_sha256: None,
     })
+}
+
+/// Whether a bus has no hardware: the kernel links an interface to the device behind it. (A serial
+/// adapter under slcan has no such link; its frames are taken for those of a virtual interface.)
+fn has_no_device(kind: &BusKind) -> bool {
+    match kind {
+        BusKind::Sim => true,
+        BusKind::SocketCan { interface } => {
+            !Path::new("/sys/class/net").join(interface).join("device").exists()
+        }
+    }
 }
 
 /// SHA-256 of the program that runs.

@@ -145,7 +145,10 @@ impl Ledger {
         self.next_ns = now_ns.saturating_add(CHECK_NS);
         let found = grants();
         let guardian = match &self.guardian {
-            Some((plan, Some(pid))) => grant_of_peer(*pid, plan),
+            // One that is there and cannot be read back has nothing of what was asked.
+            Some((plan, Some(pid))) => {
+                Some(grant_of_peer(*pid, plan).unwrap_or_else(|| ThreadGrant::unread(plan)))
+            }
             _ => None,
         };
         self.take(&found, guardian.as_ref());

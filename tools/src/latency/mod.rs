@@ -47,7 +47,7 @@ const LOAD_MAX: Duration = Duration::from_secs(30);
 /// Measures and prints.
 ///
 /// # Errors
-/// [`Failure`].
+/// `Failure`, in words for a person.
 pub fn run(options: &LatencyOptions) -> Result<ExitCode, Failure> {
     let place = Place::new(options)?;
     let asked_robot = robot::read(options, &place.runtime)?;
@@ -72,18 +72,18 @@ pub fn run(options: &LatencyOptions) -> Result<ExitCode, Failure> {
     session.show(&measured, found.as_ref())
 }
 
-/// The measuring planner, see [`peer`].
+/// The measuring planner, see `peer.rs`.
 ///
 /// # Errors
-/// [`Failure`].
+/// `Failure`, in words for a person.
 pub fn plan(options: &PeerOptions) -> Result<(), Failure> {
     Ok(peer::run(options).map_err(LatencyError::from)?)
 }
 
-/// The load, see [`load`].
+/// The load, see `load.rs`.
 ///
 /// # Errors
-/// [`Failure`].
+/// `Failure`, in words for a person.
 pub fn load(options: &LoadOptions) -> Result<(), Failure> {
     let helper = |how: String| LatencyError::Helper { what: "the load", how };
     match load::run(options, std::io::stdin().lock()) {

@@ -94,6 +94,8 @@ fn provenance(certificate: &Certificate, here: &Facts) -> Vec<Refusal> {
     same("kernel", &kernel(&from.host), &kernel(&here.host));
     same("host", &from.host.host, &here.host.host);
     same("CPU", &from.host.cpu_model, &here.host.cpu_model);
+    let drives = |simulated| if simulated { "simulated" } else { "real" };
+    same("kind of drives", drives(certificate.simulated_drives), drives(here.simulated_drives));
     same("configuration", &from.config_sha256, &here.config_sha256);
     same("mechos-rt", &from.rt_sha256, &here.rt_sha256);
     if let Some(guardian) = &here.guardian_sha256 {

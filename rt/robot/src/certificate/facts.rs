@@ -68,6 +68,8 @@ impl Host {
 pub struct Facts {
     /// This host.
     pub host: Host,
+    /// No bus here can have a motor on it: simulated, or a CAN interface without a device behind it.
+    pub simulated_drives: bool,
     /// SHA-256 of the robot file's text.
     pub config_sha256: String,
     /// SHA-256 of the mechos-rt that runs.

@@ -21,6 +21,7 @@ fn host() -> Host {
 fn here() -> Facts {
     Facts {
         host: host(),
+        simulated_drives: true,
         config_sha256: "c".into(),
         rt_sha256: "r".into(),
         guardian_sha256: Some("g".into()),
@@ -117,9 +118,17 @@ fn only_a_real_drive_need_not_fall_silent() {
     let mut real = certificate();
     real.simulated_drives = false;
     real.faults.retain(|fault| fault.name != "drive-silent" && fault.name != "feedback-stale");
-    assert_eq!(check(&real, &here(), 20), []);
+    let motors = Facts { simulated_drives: false, ..here() };
+    assert_eq!(check(&real, &motors, 20), []);
     real.simulated_drives = true;
     assert_eq!(check(&real, &here(), 20).len(), 2);
+}
+
+#[test]
+fn what_simulated_drives_showed_arms_no_motors() {
+    let motors = Facts { simulated_drives: false, ..here() };
+    let refusals = check(&certificate(), &motors, 20);
+    assert!(matches!(refusals.as_slice(), [Refusal::Another { what: "kind of drives", .. }]));
 }
 
 #[test]
