@@ -136,6 +136,13 @@ fn measure(
     };
     let deadline_ns = bench.machine.robot.budgets.deadline_ns;
     let fault_ns = missed_ns.map_or(fault_ns, |missed_ns| missed_ns.saturating_sub(deadline_ns));
+    // A loop that takes the only CPU began after the last setpoint that went out.
+    let fault_ns = match path {
+        Path::Watchdog if fault.loops() => {
+            bench.evidence.last_setpoint_ns().map_or(fault_ns, |last_ns| last_ns.max(fault_ns))
+        }
+        _ => fault_ns,
+    };
     trial.fault_ns = fault_ns;
     trial.stops_ns = bench.evidence.stops_ns();
     trial.stopped_by = stopped_by(bench, &said, path);
