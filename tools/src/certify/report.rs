@@ -284,7 +284,8 @@ pub mod tests {
         let checked = |report: &Report| {
             let text = serde_json::to_string(report).unwrap();
             let certificate = Certificate::parse(&text, "c.json").unwrap();
-            let here = Facts { guardian_sha256: Some(String::new()), ..Facts::default() };
+            let guardian_sha256 = Some(String::new());
+            let here = Facts { guardian_sha256, simulated_drives: true, ..Facts::default() };
             check(&certificate, &here, 20).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(checked(&report(20, |_, _, _| Some(1_000))), Vec::<String>::new());
