@@ -155,8 +155,12 @@ pub trait Drive: Send {
     fn cycle(&mut self, now_ns: u64, command: &DriveCommand, out: &mut Outbox);
 
     /// Puts at most one frame of set-up or diagnosis into `out` and says whether it did. Called
-    /// after `cycle`, in turn with the other drives of the bus.
+    /// after `cycle`: every tick while `leaves_room`, else in turn with the other drives of the bus.
     fn service(&mut self, now_ns: u64, out: &mut Outbox) -> bool;
+
+    /// Neither setpoints to it nor process data of it are on the bus, as long as it is
+    /// pre-operational: a request and its answer may take their places.
+    fn leaves_room(&self) -> bool;
 
     /// What is known of the drive.
     fn feedback(&self, now_ns: u64) -> DriveFeedback;

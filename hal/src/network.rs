@@ -76,8 +76,9 @@ impl Network {
     }
 
     /// One fresh tick. `out` is cleared, then holds what to send, in this order: the drives'
-    /// setpoints, SYNC, the host's heartbeat when due, at most one frame of set-up or diagnosis.
-    /// A drive without a command is told `Off`.
+    /// setpoints, SYNC, the host's heartbeat when due, a frame of set-up for each drive whose process
+    /// data it replaces, and at most one more of set-up or diagnosis. A drive without a command is
+    /// told `Off`.
     pub fn cycle(&mut self, now_ns: u64, commands: &[DriveCommand], out: &mut Outbox) {
         out.clear();
         let off = DriveCommand::default();
@@ -96,11 +97,22 @@ impl Network {
         self.service(now_ns, out);
     }
 
-    /// Lets the first drive in turn that has something to ask send it.
+    /// Lets every drive in whose place there is room ask, and of the others the first in turn that
+    /// has something to ask.
     fn service(&mut self, now_ns: u64, out: &mut Outbox) {
+        let mut asked = [false; DRIVES_MAX];
+        for (drive, asked) in self.drives.iter_mut().zip(&mut asked) {
+            *asked = drive.leaves_room();
+            if *asked {
+                drive.service(now_ns, out);
+            }
+        }
         let len = self.drives.len();
         for step in 0..len {
             let index = (self.turn + step) % len;
+            if asked.get(index).copied().unwrap_or(false) {
+                continue;
+            }
             if self.drives.get_mut(index).is_some_and(|drive| drive.service(now_ns, out)) {
                 self.turn = (index + 1) % len;
                 return;

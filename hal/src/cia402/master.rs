@@ -313,6 +313,10 @@ impl Drive for Cia402 {
         }
     }
 
+    fn leaves_room(&self) -> bool {
+        self.phase == Phase::SettingUp && self.sequence.is_configuring()
+    }
+
     fn feedback(&self, now_ns: u64) -> DriveFeedback {
         let (state, error) = match self.phase {
             Phase::SettingUp if self.sequence.is_probing() => (DriveState::Offline, None),

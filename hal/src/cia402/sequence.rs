@@ -108,6 +108,11 @@ impl Sequence {
         self.stage == Stage::Probing
     }
 
+    /// The drive was told to be pre-operational, and not yet to start.
+    pub fn is_configuring(&self) -> bool {
+        matches!(self.stage, Stage::Steps { .. })
+    }
+
     /// A statusword read by SDO that has not been taken yet.
     pub fn take_statusword(&mut self) -> Option<u16> {
         self.statusword.take()
