@@ -49,8 +49,32 @@ mod arch {
         // Waiting for a lock is what the list is against; waking whoever waits for one that this
         // thread held (the heap's, in a panic) is not, and he would sleep for ever.
         rules.insert(libc::SYS_futex, vec![SeccompRule::new(vec![wakes()?])?]);
+        // The heap's memory holds no code, and a bus is no other kind of socket. A list without these
+        // calls stays without them.
+        for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+            only(&mut rules, call, vec![SeccompRule::new(vec![no_code()?])?]);
+        }
+        let family = |family: i32| {
+            let family = u64::from(family.cast_unsigned());
+            let is = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family)?;
+            SeccompRule::new(vec![is])
+        };
+        only(&mut rules, libc::SYS_socket, vec![family(libc::AF_UNIX)?, family(libc::AF_CAN)?]);
         let arch = std::env::consts::ARCH.try_into()?;
         SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, arch)?.try_into()
+    }
+
+    /// Narrows a call, where it is on the list.
+    fn only(rules: &mut BTreeMap<i64, Vec<SeccompRule>>, call: i64, to: Vec<SeccompRule>) {
+        if let Some(rule) = rules.get_mut(&call) {
+            *rule = to;
+        }
+    }
+
+    /// The third argument of mmap(2) and mprotect(2) has no PROT_EXEC.
+    fn no_code() -> Result<SeccompCondition, seccompiler::BackendError> {
+        let execute = u64::from(libc::PROT_EXEC.cast_unsigned());
+        SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(execute), 0)
     }
 
     /// The second argument of futex(2), without its flags, is FUTEX_WAKE.

@@ -59,6 +59,29 @@ fn an_unlisted_call_fails_is_counted_and_named_and_the_thread_goes_on() {
 }
 
 #[test]
+fn memory_for_code_and_a_socket_that_is_no_bus_are_refused() {
+    if !supported() {
+        return;
+    }
+    for kind in [ThreadKind::Bus, ThreadKind::Deadline] {
+        let (results, counters) = under(kind, || {
+            // SAFETY: an anonymous mapping that is never touched, and sockets that are closed with
+            // the process: nothing that this process uses changes.
+            unsafe {
+                let (data, code) = (libc::PROT_READ, libc::PROT_READ | libc::PROT_EXEC);
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let map = |prot: i32| libc::syscall(libc::SYS_mmap, 0, 4096, prot, flags, -1, 0);
+                let socket =
+                    |family: i32| libc::syscall(libc::SYS_socket, family, libc::SOCK_DGRAM, 0);
+                [map(data), map(code), socket(libc::AF_UNIX), socket(libc::AF_INET)]
+            }
+        });
+        let refused = results.map(|result| result == -1);
+        assert_eq!((refused, counters.calls_unlisted), ([false, true, false, true], 2), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_thread_sleeps_panics_frees_and_ends_under_its_list() {
     if !supported() {
         return;

@@ -10,6 +10,9 @@ use super::slots::count_call;
 /// `si_code` of a SIGSYS that seccomp sent (linux, asm-generic/siginfo.h).
 const SYS_SECCOMP: i32 = 1;
 
+/// Pause between two tries for a lock, ns.
+const PAUSE_NS: libc::c_long = 50_000;
+
 /// What the kernel writes for a SIGSYS (sigaction(2)), as far as it is read here. `libc` names no
 /// field of it.
 #[repr(C)]
@@ -46,7 +49,7 @@ pub(super) fn install() -> io::Result<()> {
 }
 
 /// The refusal. Async-signal-safe: it touches the calling thread's slot (atomics behind a
-/// thread-local word) and the interrupted registers, and calls nothing.
+/// thread-local word) and the interrupted registers, and makes at most one system call.
 extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a siginfo_t that lives as long as the handler; its
     // first fields are those of `SigsysInfo`, and it is at least as long (asserted above).
@@ -56,6 +59,9 @@ extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut 
         return;
     }
     count_call(info.call);
+    if is_futex(info.call) {
+        pause();
+    }
     // SAFETY: with SA_SIGINFO the third argument is the interrupted ucontext_t, which belongs to
     // the handler until it returns; the register below holds the refused call's result.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
@@ -63,10 +69,33 @@ extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut 
 }
 
 /// A lock's wait that fails is tried again by every library (EAGAIN is among its documented
-/// answers; with another one glibc aborts): the thread spins for the lock, counted at every turn,
-/// and one that spins too long is the deadline thread's.
+/// answers; with another one glibc aborts): the thread tries for the lock again and again, counted at
+/// every turn, and one that tries too long is the deadline thread's.
 fn errno_of(call: i32) -> i32 {
-    if libc::c_long::from(call) == libc::SYS_futex { libc::EAGAIN } else { libc::EPERM }
+    if is_futex(call) { libc::EAGAIN } else { libc::EPERM }
+}
+
+fn is_futex(call: i32) -> bool {
+    libc::c_long::from(call) == libc::SYS_futex
+}
+
+/// Lets whoever holds the lock run: on the only CPU a thread of lower priority never would beside
+/// one that only tries again.
+fn pause() {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: PAUSE_NS };
+    let nothing = std::ptr::null_mut::<libc::timespec>();
+    // SAFETY: a plain system call with a pointer to a living timespec and a null one, which
+    // clock_nanosleep(2) allows; the call is on every thread's list, touches no lock and no heap,
+    // and `errno`, which it may set, is set anew by the call that was interrupted.
+    unsafe {
+        libc::syscall(
+            libc::SYS_clock_nanosleep,
+            libc::CLOCK_MONOTONIC,
+            0,
+            &raw const time,
+            nothing,
+        );
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -40,6 +40,10 @@ const EVERY: &[Permitted] = &[
     may(libc::SYS_write, "the bell of a bus thread; signals' self-pipe; an abort's last words"),
     may(libc::SYS_rt_sigreturn, "the way out of every signal handler, the refusals' own too"),
     may(libc::SYS_restart_syscall, "the kernel's own way on after SIGSTOP and SIGCONT"),
+    may(
+        libc::SYS_clock_nanosleep,
+        "the sleep until the next tick, look or turn; the pause after a refused lock",
+    ),
     // The heap. A call refused here would make an allocation fail, and a failed allocation aborts:
     // what allocates is counted by the allocator instead.
     may(libc::SYS_brk, "the heap of a thread that panics or ends; counted by the allocator"),
@@ -58,10 +62,6 @@ const EVERY: &[Permitted] = &[
     may(libc::SYS_tgkill, "an abort"),
     may(libc::SYS_rt_sigaction, "an abort; a stack overflow's handler puts the default back"),
 ];
-
-/// Threads that sleep until a time.
-const SLEEPS: &[Permitted] =
-    &[may(libc::SYS_clock_nanosleep, "the sleep until the next tick, look or turn")];
 
 /// Threads that hear a bus.
 const HEARS: &[Permitted] = &[
@@ -108,10 +108,10 @@ const OPENS: &[Permitted] = &[
 /// (`host/confine.rs`).
 pub fn permitted(kind: ThreadKind) -> impl Iterator<Item = &'static Permitted> {
     let own: &[&[Permitted]] = match kind {
-        ThreadKind::Control => &[SLEEPS, CONTROL],
+        ThreadKind::Control => &[CONTROL],
         ThreadKind::Bus => &[HEARS, BUS, OPENS],
-        ThreadKind::Deadline => &[SLEEPS, HEARS, OPENS],
-        ThreadKind::Guardian => &[SLEEPS, HEARS, GUARDIAN],
+        ThreadKind::Deadline => &[HEARS, OPENS],
+        ThreadKind::Guardian => &[HEARS, GUARDIAN],
     };
     EVERY.iter().chain(own.iter().copied().flatten())
 }
