@@ -39,7 +39,7 @@ impl Port {
     }
 
     /// Closes a bus that is gone, and opens it again if a try is due. Both use the heap: call it
-    /// only while the machine is not armed. Returns whether the bus was opened by this call.
+    /// only while no drive is powered. Returns whether the bus was opened by this call.
     pub fn tend(&mut self, now_ns: u64) -> bool {
         if self.bus.is_some() || now_ns < self.next_try_ns {
             return false;

@@ -27,7 +27,8 @@ pub struct Judged {
     pub cause: MissCause,
     /// Where the time went, if it went after the wake-up.
     pub stage: Option<Stage>,
-    /// End of the late part after the tick's nominal start, ns.
+    /// End of the late part after the tick's nominal start, and for a late wake-up after that of the
+    /// first tick that it skipped, ns.
     pub late_ns: u64,
     /// The last system call that was refused inside the tick, by the kernel's number.
     pub call: Option<i32>,
@@ -59,18 +60,18 @@ impl Stamps {
     ) -> Option<Judged> {
         let Allowed { period_ns, execution_ns } = allowed;
         let miss = judge(tick, allowed, self.woken_ns, self.computed_ns)?;
-        let (cause, stage, end_ns, call) = if miss == Miss::LateWake {
+        let (cause, stage, late_ns, call) = if miss == Miss::LateWake {
             // The tick that was to come, of which this one is the first that could.
             let passed_ns = tick.skipped_before.saturating_mul(period_ns);
             let due_ns = tick.nominal_ns.saturating_sub(passed_ns);
             let (cause, stage) = wake_cause(previous, &self.began, due_ns, period_ns);
-            (cause, stage, self.woken_ns, None)
+            (cause, stage, self.woken_ns.saturating_sub(due_ns), None)
         } else {
             let used = now().since(&self.began);
             let cause = work_cause(&used, execution_ns);
-            (cause, Some(self.longest_stage()), self.computed_ns, used.last_call)
+            let late_ns = self.computed_ns.saturating_sub(tick.nominal_ns);
+            (cause, Some(self.longest_stage()), late_ns, used.last_call)
         };
-        let late_ns = end_ns.saturating_sub(tick.nominal_ns);
         Some(Judged { miss, cause, stage, late_ns, call })
     }
 }
@@ -134,7 +135,7 @@ mod tests {
         let next = Stamps { woken_ns: 8_410, computed_ns: 8_430, ..QUIET };
         let judged = next.judge(&tick(8, 2), ALLOWED, Some(&previous), || ran(0)).unwrap();
         assert_eq!((judged.miss, judged.cause), (Miss::LateWake, MissCause::OwnStage));
-        assert_eq!((judged.stage, judged.late_ns), (Some(Stage::PreviousTick), 410));
+        assert_eq!((judged.stage, judged.late_ns), (Some(Stage::PreviousTick), 2_410));
     }
 
     #[test]
@@ -143,5 +144,6 @@ mod tests {
         let next = Stamps { woken_ns: 8_410, computed_ns: 8_430, ..QUIET };
         let judged = next.judge(&tick(8, 2), ALLOWED, Some(&previous), || ran(0)).unwrap();
         assert_eq!((judged.cause, judged.stage), (MissCause::Steal, None));
+        assert_eq!(judged.late_ns, 2_410, "as of the tick that was to come first");
     }
 }

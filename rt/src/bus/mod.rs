@@ -314,7 +314,7 @@ impl BusThread {
         }
         if state == ControllerState::Down
             && !self.port.is_open()
-            && !self.shared.armed.load(Ordering::Acquire)
+            && !self.shared.energised.load(Ordering::Acquire)
             && self.port.tend(clock::now_ns())
         {
             let bus = u32::try_from(self.bus).unwrap_or(u32::MAX);

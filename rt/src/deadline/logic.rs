@@ -46,10 +46,12 @@ impl Deadlines {
     }
 
     /// The next time after `now_ns` at which the control thread is not about to wake: three quarters
-    /// into a period. Real time.
+    /// into a period, or at a deadline that is earlier. So a tick that powers the drives is seen no
+    /// later than its own deadline. Real time.
     pub fn quiet_ns(&self, now_ns: u64) -> u64 {
         let period_ns = self.period_ns.max(1);
-        let first_ns = self.start_ns.saturating_add(period_ns / 4 * 3);
+        let into_ns = (period_ns / 4 * 3).min(self.deadline_ns);
+        let first_ns = self.start_ns.saturating_add(into_ns);
         let passed = now_ns.saturating_sub(first_ns) / period_ns;
         if now_ns < first_ns {
             return first_ns;
@@ -126,5 +128,7 @@ mod tests {
         assert_eq!(STRICT.quiet_ns(1_074), 1_075);
         assert_eq!(STRICT.quiet_ns(1_075), 1_175);
         assert_eq!(STRICT.quiet_ns(5_000), 5_075);
+        let short = Deadlines { deadline_ns: 60, ..STRICT };
+        assert_eq!(short.quiet_ns(1_000), 1_060, "a tick's own deadline is not slept through");
     }
 }

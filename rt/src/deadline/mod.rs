@@ -74,7 +74,7 @@ impl DeadlineThread {
     fn look(&mut self, now_ns: u64) -> u64 {
         let start_ns = self.shared.schedule_start_ns.load(Ordering::Acquire);
         let energised = self.shared.energised.load(Ordering::Acquire);
-        if !self.shared.armed.load(Ordering::Acquire) {
+        if !energised {
             for port in &mut self.ports {
                 port.tend(now_ns);
             }
@@ -83,7 +83,7 @@ impl DeadlineThread {
             Deadlines { start_ns, period_ns: self.period_ns, deadline_ns: self.deadline_ns };
         if start_ns == 0 || !energised {
             self.prove(now_ns);
-            return deadlines.quiet_ns(now_ns.saturating_add(self.beat_ns / 2));
+            return deadlines.quiet_ns(now_ns);
         }
         // Acquire pairs with the Release with which each thread ticks off: a tick counts as
         // completed only when its frames were handed over.
