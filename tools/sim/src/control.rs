@@ -54,6 +54,12 @@ pub enum Request {
         /// Error code (object 603F).
         code: u16,
     },
+    /// The drives' thread runs at this SCHED_FIFO priority from now on. Real drives have processors
+    /// of their own; on a host with one CPU, whatever loops above this thread stops them too.
+    Priority {
+        /// 1 to 99.
+        fifo: u8,
+    },
     /// How everything stands.
     Status {},
 }

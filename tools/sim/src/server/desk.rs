@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::peer::Stage;
+use super::realtime;
 use crate::control::{BusStatus, ClientStatus, DriveStatus, Reply, Request, Status};
 
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -18,6 +19,7 @@ impl Server {
                 self.drop_frames(*percent, *ms, bus.as_deref())
             }
             Request::Trip { drive, code } => self.trip(drive, *code),
+            Request::Priority { fifo } => self.priority(*fifo),
             Request::Status {} => {
                 let status = Some(self.status());
                 return Reply { ok: true, t_ns: self.world.now_ns(), status, error: None };
@@ -51,6 +53,15 @@ impl Server {
         let index = bus.map(|name| self.bus_named(name)).transpose()?;
         self.world.drop_frames(index, percent, checked_ns(ms)?);
         Ok(())
+    }
+
+    fn priority(&mut self, fifo: u8) -> Result<(), String> {
+        if !(1..=99).contains(&fifo) {
+            return Err(format!("fifo is {fifo}; allowed: 1 to 99"));
+        }
+        self.realtime = realtime::ask_fifo(fifo);
+        let denied = || format!("SCHED_FIFO {fifo} is not granted; it wants CAP_SYS_NICE");
+        self.realtime.then_some(()).ok_or_else(denied)
     }
 
     fn bus_named(&self, name: &str) -> Result<usize, String> {

@@ -32,7 +32,7 @@ impl Connection {
                 Ok(request) => carry_out(&request),
                 Err(error) => Reply {
                     error: Some(format!(
-                        "{error}; allowed are silence, blind, drop-frames, trip and status, \
+                        "{error}; allowed are silence, blind, drop-frames, trip, priority and status, \
                          as in {{\"status\":{{}}}}"
                     )),
                     ..Reply::default()

@@ -61,15 +61,17 @@ pub struct Grant {
 /// Asks for all of it for the calling thread; takes quietly what it gets.
 pub fn ask() -> Grant {
     let _ = nix::sys::prctl::set_timerslack(1);
+    Grant { realtime: ask_fifo(PRIORITY), latency: hold_latency() }
+}
+
+/// Asks for SCHED_FIFO for the calling thread; whether it was granted, as read back. A priority
+/// that is refused leaves the policy as it was.
+pub fn ask_fifo(priority: u8) -> bool {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    if let Ok(value) = ThreadPriorityValue::try_from(PRIORITY) {
-        let priority = ThreadPriority::Crossplatform(value);
-        let _ = set_thread_priority_and_policy(thread_native_id(), priority, policy);
-    }
-    Grant {
-        realtime: thread_schedule_policy().is_ok_and(|read_back| read_back == policy),
-        latency: hold_latency(),
-    }
+    let Ok(value) = ThreadPriorityValue::try_from(priority) else { return false };
+    let priority = ThreadPriority::Crossplatform(value);
+    set_thread_priority_and_policy(thread_native_id(), priority, policy).is_ok()
+        && thread_schedule_policy().is_ok_and(|read_back| read_back == policy)
 }
 
 fn hold_latency() -> Option<File> {
