@@ -128,6 +128,16 @@ impl Process {
     }
 }
 
+/// The id of a process' thread of that name.
+pub fn thread(pid: i32, name: &str) -> Option<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    threads.flatten().find_map(|thread| {
+        let comm = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+        let id = thread.file_name().to_str()?.parse().ok()?;
+        (comm.trim_end() == name).then_some(id)
+    })
+}
+
 /// Whose socket that is (SO_PEERCRED: who listens); also of a process that is stopped. Never waits:
 /// a stopped process' full queue counts as no answer.
 fn peer(path: &Path) -> Option<i32> {
@@ -158,6 +168,23 @@ mod tests {
     use super::*;
     use crate::testing::Folder;
     use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_thread_is_found_by_its_name_in_its_own_process_only() {
+        let (left, leave) = std::sync::mpsc::channel::<()>();
+        let named = std::thread::Builder::new().name("to-be-found".to_owned());
+        let running = named.spawn(move || leave.recv().is_err()).unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        // A new thread names itself.
+        while thread(own, "to-be-found").is_none() && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert!(thread(own, "to-be-found").is_some_and(|id| id != own));
+        assert_eq!((thread(own, "nobody"), thread(1, "to-be-found")), (None, None));
+        drop(left);
+        assert!(running.join().unwrap());
+    }
 
     #[test]
     fn a_listener_is_known_by_its_credentials() {

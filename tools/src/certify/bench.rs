@@ -14,7 +14,7 @@ use super::rescue::Rescue;
 use super::watch::Watch;
 use crate::cli::UpOptions;
 use crate::clock::{now_ns, sleep_until};
-use crate::processes::Process;
+use crate::processes::{self, Process};
 use crate::up::crew::Crew;
 use crate::up::machine::Machine;
 
@@ -120,6 +120,23 @@ impl Bench {
             let _ = kill(Pid::from_raw(pid), signal);
         }
         t_ns
+    }
+
+    /// Stops a process (SIGSTOP) through one of its real-time threads; returns the time right before.
+    ///
+    /// The kernel hands a process' signal to its main thread, which runs at ordinary priority: on a
+    /// busy CPU it takes SIGSTOP milliseconds later, and until then the process goes on as sound as
+    /// before. The thread named here takes it at once, for all of them (kill(2), for a thread's id).
+    pub fn freeze(&self, process: Process, thread: &str) -> u64 {
+        let found = self.crew.pid(process).and_then(|pid| processes::thread(pid, thread));
+        let t_ns = now_ns();
+        match found {
+            Some(id) => {
+                let _ = kill(Pid::from_raw(id), Signal::SIGSTOP);
+                t_ns
+            }
+            None => self.signal(process, Signal::SIGSTOP),
+        }
     }
 
     /// Waits for the end of a process and starts it again.

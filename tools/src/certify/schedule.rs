@@ -5,8 +5,9 @@ use mechos_robot::Robot;
 
 use super::faults::Fault;
 
-/// Longest time from the begin of the motion to the fault, ns.
-const MOMENT_MAX_NS: u64 = 250_000_000;
+/// Longest time from the begin of the motion to the fault, ns. By then the axes have come to their
+/// speed; more only makes a campaign longer.
+const MOMENT_MAX_NS: u64 = 100_000_000;
 /// Shortest, ns.
 const MOMENT_MIN_NS: u64 = 10_000_000;
 const MS_NS: u64 = 1_000_000;

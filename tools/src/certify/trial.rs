@@ -30,6 +30,10 @@ const MOVES_MAX: Duration = Duration::from_secs(3);
 /// How long a fault may take to be taken by the process that carries it out.
 const INJECT_MAX: Duration = Duration::from_secs(2);
 
+/// Simulated drives beside a loop at the highest priority of the only CPU: real ones have
+/// processors of their own.
+const SIM_ABOVE: u8 = 98;
+
 /// The daemon's cause for a guardian's fence.
 const FENCED: &str = "rt-lost";
 
@@ -184,11 +188,11 @@ fn inject(bench: &mut Bench, fault: Fault, draw: &Draw, trial: &mut Trial) -> Re
         Fault::CognitionStopped => signal(Process::Cognition, Signal::SIGSTOP),
         Fault::CognitionClosed => signal(Process::Cognition, Signal::SIGUSR1),
         Fault::RtKilled => signal(Process::Rt, Signal::SIGKILL),
-        Fault::RtStopped => signal(Process::Rt, Signal::SIGSTOP),
+        Fault::RtStopped => Ok(bench.freeze(Process::Rt, "control")),
         Fault::RtAborted => signal(Process::Rt, Signal::SIGABRT),
         Fault::RtTerminated => signal(Process::Rt, Signal::SIGTERM),
         Fault::GuardianKilled => signal(Process::Guardian, Signal::SIGKILL),
-        Fault::GuardianStopped => signal(Process::Guardian, Signal::SIGSTOP),
+        Fault::GuardianStopped => Ok(bench.freeze(Process::Guardian, "guardian")),
         Fault::RtAndGuardianKilled => {
             bench.signal(Process::Guardian, Signal::SIGKILL);
             Ok(bench.signal(Process::Rt, Signal::SIGKILL))
@@ -199,7 +203,12 @@ fn inject(bench: &mut Bench, fault: Fault, draw: &Draw, trial: &mut Trial) -> Re
         }
         Fault::ControlLooping => ask(bench, Injected::Loop { thread: "control".to_owned() }),
         Fault::ControlPanic => ask(bench, Injected::Panic { thread: "control".to_owned() }),
-        Fault::DeadlineLooping => ask(bench, Injected::Loop { thread: "deadline".to_owned() }),
+        Fault::DeadlineLooping => {
+            if on_one_cpu(robot) {
+                bench.ask_sim(&Request::Priority { fifo: SIM_ABOVE })?;
+            }
+            ask(bench, Injected::Loop { thread: "deadline".to_owned() })
+        }
         Fault::BusLooping => {
             trial.target.clone_from(&bus);
             ask(bench, Injected::Loop { thread: bus })
@@ -302,7 +311,8 @@ fn ask_who(bench: &mut Bench, fault: Fault, fault_ns: u64) -> Said {
         let halts = status.halts.into_iter().filter(since);
         said.halts.extend(halts.map(|halt| ("guardian", halt)));
     }
-    said.halts.sort_by_key(|(_, halt)| halt.sent_ns.unwrap_or(halt.t_ns));
+    // Whoever's frame was first. A halt without one, such as a fenced daemon's, stopped nothing.
+    said.halts.sort_by_key(|(_, halt)| (halt.sent_ns.is_none(), halt.sent_ns, halt.t_ns));
     said
 }
 
@@ -397,6 +407,13 @@ fn recover(bench: &mut Bench, fault: Fault) -> Result<(), String> {
             bench.start_again(Process::Rt)
         }
         Fault::RtKilled | Fault::RtAborted | Fault::RtTerminated => bench.start_again(Process::Rt),
+        Fault::DeadlineLooping => {
+            let fifo = mechos_sim::server::realtime::PRIORITY;
+            if on_one_cpu(&bench.machine.robot) {
+                bench.ask_sim(&Request::Priority { fifo })?;
+            }
+            bench.start_again(Process::Rt)
+        }
         _ if fault.loops() => bench.start_again(Process::Rt),
         _ => Ok(()),
     }
