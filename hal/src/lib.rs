@@ -18,6 +18,7 @@ pub mod canopen;
 pub mod cia402;
 pub mod drive;
 pub mod frame;
+pub mod interface;
 pub mod network;
 pub mod simbus;
 pub mod socketcan;

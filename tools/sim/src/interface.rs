@@ -2,17 +2,10 @@
 //! real drives they would answer in their place, and `mechos up` would arm what moves a real motor.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType};
-use nix::sys::socket::{recv, send, socket};
+use hal::interface::{SYSFS, VIRTUAL_KINDS, link_kind};
 
-const SYSFS: &str = "/sys/class/net";
-/// Kinds of link whose frames reach no wire: linux, drivers/net/can/vcan.c and vxcan.c. A serial
-/// adapter (slcan) has no device in sysfs either, and is a real bus.
-const VIRTUAL_KINDS: [&str; 2] = ["vcan", "vxcan"];
 const IS_UP: u64 = 1;
 
 /// Why simulated drives are not attached to an interface.
@@ -83,68 +76,6 @@ fn check(
     match u64::from_str_radix(flags.trim().trim_start_matches("0x"), 16) {
         Ok(flags) if flags & IS_UP != 0 => Ok(()),
         _ => Err(InterfaceError::Down(interface.to_owned())),
-    }
-}
-
-/// What `ip -details link` shows as the link's kind, asked of the kernel (rtnetlink(7)).
-fn link_kind(interface: &str) -> io::Result<Option<String>> {
-    const ANSWER_MAX: usize = 32 << 10;
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let protocol = SockProtocol::NetlinkRoute;
-    let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
-    send(socket.as_raw_fd(), &link_request(if_nametoindex(interface)?), MsgFlags::empty())?;
-    let mut answer = vec![0; ANSWER_MAX];
-    // The kernel has answered by the time that `send` returns.
-    let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT)?;
-    Ok(kind_of(answer.get(..length).unwrap_or_default()))
-}
-
-const HEADER: usize = 16;
-const LINK: usize = 16;
-
-/// A `struct nlmsghdr` and a `struct ifinfomsg`.
-fn link_request(index: u32) -> Vec<u8> {
-    const GET_LINK: u16 = 18;
-    const REQUEST: u16 = 1;
-    let mut request = Vec::with_capacity(HEADER + LINK);
-    let length = u32::try_from(HEADER + LINK).unwrap_or(0);
-    request.extend(length.to_ne_bytes());
-    request.extend(GET_LINK.to_ne_bytes());
-    request.extend(REQUEST.to_ne_bytes());
-    request.extend([0; 8]); // sequence number and port
-    request.extend([0; 4]); // family and type: any
-    request.extend(index.to_ne_bytes());
-    request.extend([0; 8]); // flags and their mask
-    request
-}
-
-/// The kind in the kernel's answer: attribute IFLA_INFO_KIND within IFLA_LINKINFO.
-fn kind_of(answer: &[u8]) -> Option<String> {
-    const NEW_LINK: u16 = 16;
-    const LINK_INFO: u16 = 18;
-    const INFO_KIND: u16 = 1;
-    let answered = answer.get(4..6)?.first_chunk::<2>().map(|two| u16::from_ne_bytes(*two))?;
-    if answered != NEW_LINK {
-        return None;
-    }
-    let link = attribute(answer.get(HEADER + LINK..)?, LINK_INFO)?;
-    let kind = attribute(link, INFO_KIND)?;
-    let text = kind.split(|byte| *byte == 0).next()?;
-    String::from_utf8(text.to_vec()).ok()
-}
-
-/// The payload of the first attribute of that type in a row of `struct rtattr`.
-fn attribute(mut row: &[u8], wanted: u16) -> Option<&[u8]> {
-    const TYPE: u16 = 0x3fff; // without the bits for nesting and byte order
-    loop {
-        let (length, rest) = row.split_first_chunk::<2>()?;
-        let (kind, _) = rest.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_ne_bytes(*length));
-        let payload = row.get(4..length)?;
-        if u16::from_ne_bytes(*kind) & TYPE == wanted {
-            return Some(payload);
-        }
-        row = row.get(length.next_multiple_of(4)..)?;
     }
 }
 
@@ -220,20 +151,5 @@ mod tests {
     #[test]
     fn the_loopback_is_no_can_interface() {
         assert!(matches!(check_virtual("lo"), Err(InterfaceError::Real { .. })));
-        assert_eq!(link_kind("lo").unwrap(), None);
-    }
-
-    #[test]
-    fn an_answer_that_is_cut_off_names_no_kind() {
-        let mut answer = vec![0; HEADER + LINK];
-        answer[4] = 16;
-        // IFLA_LINKINFO (18) with IFLA_INFO_KIND (1) in it.
-        answer.extend([12, 0, 18, 0, 8, 0, 1, 0, b'v', b'c', b'a', b'n']);
-        assert_eq!(kind_of(&answer).as_deref(), Some("vcan"));
-        for length in 0..answer.len() {
-            assert_eq!(kind_of(&answer[..length]), None, "{length}");
-        }
-        answer[4] = 2;
-        assert_eq!(kind_of(&answer), None, "an error is no link");
     }
 }
