@@ -6,7 +6,7 @@ use mechos_kernel::config::{GateConfig, Reactions};
 
 use crate::budgets::{Budgets, Profile, Sourced};
 use crate::canopen::Identifiers;
-use crate::certificate::TRIALS_MIN;
+use crate::certificate::{TRIALS_MIN, sha256_of};
 use crate::error::{Objection, RobotError};
 use crate::file::File;
 use crate::spec::{AxisSpec, BusKind, BusSpec, CognitionSpec, Threads};
@@ -47,7 +47,7 @@ pub struct Robot {
     pub require_certificate: bool,
     /// How often the certificate must have tried each fault.
     pub certificate_trials_min: u32,
-    pub(crate) hash: u32,
+    pub(crate) config_sha256: String,
 }
 
 impl Robot {
@@ -69,8 +69,7 @@ impl Robot {
     /// # Errors
     /// [`RobotError::Refused`] for the first thing in it that is not allowed.
     pub fn parse(text: &str, file_name: &str) -> Result<Robot, RobotError> {
-        let robot =
-            reading::read(text).and_then(|file| check(&file, crc32fast::hash(text.as_bytes())));
+        let robot = reading::read(text).and_then(|file| check(&file, sha256_of(text.as_bytes())));
         robot.map_err(|objection| {
             RobotError::Refused(Box::new(locate::refusal(text, file_name, objection)))
         })
@@ -92,13 +91,14 @@ impl Robot {
         self.axes.iter().position(|axis| axis.name == name)
     }
 
-    /// CRC-32 of the file's text: two processes with equal hashes read the same file.
-    pub fn hash(&self) -> u32 {
-        self.hash
+    /// SHA-256 of the very text that was checked: the file may be another one meanwhile. Two
+    /// processes with equal hashes go by the same text.
+    pub fn config_sha256(&self) -> &str {
+        &self.config_sha256
     }
 }
 
-fn check(file: &File, hash: u32) -> Result<Robot, Objection> {
+fn check(file: &File, config_sha256: String) -> Result<Robot, Objection> {
     let rate_hz = rate(file)?;
     let mut buses = axes::buses(&file.buses)?;
     let profile = profile(file, &buses)?;
@@ -130,7 +130,7 @@ fn check(file: &File, hash: u32) -> Result<Robot, Objection> {
         host_node,
         require_certificate: file.require_certificate,
         certificate_trials_min: trials_min(file)?,
-        hash,
+        config_sha256,
     })
 }
 

@@ -94,11 +94,20 @@ pub fn sha256(mut from: impl Read) -> io::Result<String> {
         };
         hasher.update(buffer.get(..len).unwrap_or_default());
     }
+    Ok(hexadecimal(hasher))
+}
+
+/// SHA-256 of what is in memory, hexadecimal.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+fn hexadecimal(hasher: Sha256) -> String {
     let mut text = String::with_capacity(64);
     for byte in hasher.finalize() {
         let _ = write!(text, "{byte:02x}");
     }
-    Ok(text)
+    text
 }
 
 #[cfg(test)]
@@ -110,6 +119,7 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(&b"abc"[..]).unwrap(), abc);
+        assert_eq!(sha256_of(b"abc"), abc);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod facts;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Refusal, check};
-pub use facts::{Facts, Host, LAB_VARIABLE, sha256};
+pub use facts::{Facts, Host, LAB_VARIABLE, sha256, sha256_of};
 
 /// The report's form; another one is refused.
 pub const FORMAT: u32 = 1;

@@ -6,6 +6,7 @@ use hal::bus::BusAddress;
 use mechos_kernel::config::Reaction;
 
 use super::{ARM6, arm6_with};
+use crate::certificate::sha256;
 use crate::{Profile, Robot};
 
 const MS: u64 = 1_000_000;
@@ -154,8 +155,19 @@ fn a_planner_is_told_names_limits_and_home() {
 #[test]
 fn the_hash_follows_the_text() {
     let other = Robot::parse(&format!("{ARM6}\n"), "arm6.toml").unwrap();
-    assert_eq!(arm6().hash(), arm6().hash());
-    assert_ne!(arm6().hash(), other.hash());
+    assert_eq!(arm6().config_sha256(), sha256(ARM6.as_bytes()).unwrap());
+    assert_ne!(arm6().config_sha256(), other.config_sha256());
+}
+
+#[test]
+fn the_hash_is_of_what_was_checked_not_of_what_the_file_holds_meanwhile() {
+    let path = std::env::temp_dir().join(format!("mechos-robot-{}.toml", std::process::id()));
+    std::fs::write(&path, ARM6).unwrap();
+    let robot = Robot::load(&path);
+    std::fs::write(&path, "name = \"another\"\n").unwrap();
+    let hash = robot.unwrap().config_sha256().to_owned();
+    let _ = std::fs::remove_file(&path);
+    assert_eq!(hash, arm6().config_sha256());
 }
 
 #[test]

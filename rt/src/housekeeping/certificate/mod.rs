@@ -51,7 +51,7 @@ impl CertificateKeeper {
             refusals: Vec::new(),
         };
         let here = match required && !waived {
-            true => facts(args, robot)?,
+            true => facts(robot)?,
             false => Facts::default(),
         };
         Ok(CertificateKeeper {
@@ -109,12 +109,12 @@ impl CertificateKeeper {
     }
 }
 
-fn facts(args: &Args, robot: &Robot) -> std::io::Result<Facts> {
+fn facts(robot: &Robot) -> std::io::Result<Facts> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     Ok(Facts {
         host: Host::read(read, std::env::var(LAB_VARIABLE).ok()),
         simulated_drives: robot.buses.iter().all(|bus| has_no_device(&bus.kind)),
-        config_sha256: sha256(File::open(&args.robot)?)?,
+        config_sha256: robot.config_sha256().to_owned(),
         rt_sha256: own_sha256()?,
         guardian_sha256: None,
     })
