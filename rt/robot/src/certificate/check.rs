@@ -94,6 +94,9 @@ fn provenance(certificate: &Certificate, here: &Facts) -> Vec<Refusal> {
     same("kernel", &kernel(&from.host), &kernel(&here.host));
     same("host", &from.host.host, &here.host.host);
     same("CPU", &from.host.cpu_model, &here.host.cpu_model);
+    // Both move latencies: isolated CPUs, idle states, mitigations; and where threads may run.
+    same("count of CPUs", &from.host.cpus.to_string(), &here.host.cpus.to_string());
+    same("kernel command line", &from.host.command_line, &here.host.command_line);
     let drives = |simulated| if simulated { "simulated" } else { "real" };
     same("kind of drives", drives(certificate.simulated_drives), drives(here.simulated_drives));
     same("configuration", &from.config_sha256, &here.config_sha256);

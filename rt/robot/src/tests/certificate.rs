@@ -77,9 +77,19 @@ fn each_difference_is_named() {
     another("kernel", |c| c.provenance.host.kernel_version = "#2 PREEMPT_RT".into());
     another("host", |c| c.provenance.host.host = "laptop".into());
     another("CPU", |c| c.provenance.host.cpu_model = "B".into());
+    another("kernel command line", |c| c.provenance.host.command_line = "quiet".into());
+    another("count of CPUs", |c| c.provenance.host.cpus = 4);
     another("configuration", |c| c.provenance.config_sha256 = "d".into());
     another("mechos-rt", |c| c.provenance.rt_sha256 = "s".into());
     another("mechos-guardian", |c| c.provenance.guardian_sha256 = "h".into());
+}
+
+#[test]
+fn a_host_that_was_booted_otherwise_is_refused_with_both_values() {
+    let text = refused(|c| c.provenance.host.command_line = "mitigations=off".into());
+    assert!(text.contains("from mitigations=off, here is isolcpus=1"), "{text}");
+    let text = refused(|c| c.provenance.host.cpus = 4);
+    assert!(text.contains("from 4, here is 2"), "{text}");
 }
 
 #[test]
