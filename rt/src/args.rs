@@ -48,13 +48,15 @@ pub struct Args {
     /// The runtime directory with the sockets.
     #[arg(long, value_name = "DIR")]
     pub runtime: PathBuf,
-    /// Switch a stop path off; simulated buses only. May be repeated.
+    /// Switch a stop path off; simulated buses only, and no robot file with `require_certificate`
+    /// is armed then. May be repeated.
     #[arg(long, value_name = "PATH")]
     pub disable_stop: Vec<StopPath>,
     /// Begin Halted, as after a loss: an operator must reset first.
     #[arg(long, value_name = "CAUSE")]
     pub begin_halted: Option<BeginHalted>,
-    /// Arm on a real bus although the host does not grant real time.
+    /// Arm on a real bus although the host does not grant real time; never beside a robot file with
+    /// `require_certificate`.
     #[arg(long)]
     pub allow_no_rt: bool,
     /// Hold simulated buses to the rule of real ones: arm only while every real-time thread has
@@ -62,7 +64,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "allow_no_rt")]
     pub demand_rt: bool,
     /// Take `mechos fault` on a real bus too: for tests of the stops, with the motors' power off or
-    /// nobody in reach.
+    /// nobody in reach. Beside a robot file with `require_certificate` nothing is armed then.
     #[arg(long)]
     pub allow_faults: bool,
     /// The report of `mechos certify` that a robot file with `require_certificate` arms by.

@@ -219,6 +219,8 @@ impl ControlThread {
         self.shared.energised.store(self.outputs.energised, Ordering::Release);
         let idle = matches!(self.outputs.mode, Mode::Disarmed | Mode::Halted { .. });
         self.shared.armed.store(!idle, Ordering::Release);
+        let disarmed = self.outputs.mode == Mode::Disarmed;
+        self.shared.disarmed.store(disarmed, Ordering::Release);
         slots::set_armed(!idle);
         let halt = self.outputs.axes.iter().any(|axis| axis.goal == Goal::Halt);
         let now_ns = self.inputs.now_ns;

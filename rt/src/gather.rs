@@ -259,6 +259,10 @@ impl Watchers {
             )
             | open(Interlocks::REAL_TIME, shared.real_time_missing.load(Ordering::Acquire))
             | open(Interlocks::CERTIFICATE, shared.certificate_missing.load(Ordering::Acquire))
+            | open(
+                Interlocks::GUARDIAN_CONFIGURATION,
+                shared.guardian_differs.load(Ordering::Acquire),
+            )
             | open(Interlocks::BUS, !(0..self.bus_count).all(active))
     }
 }

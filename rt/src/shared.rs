@@ -71,6 +71,8 @@ pub struct Shared {
     /// The kernel executes setpoints or is about to: Arming, Armed or Stopping. Nothing is opened,
     /// mapped or unmapped meanwhile. Writer: control.
     pub armed: AtomicBool,
+    /// The mode is Disarmed. False until the first tick. Writer: control.
+    pub disarmed: AtomicBool,
     /// When the deadline thread last looked, ns. Writer: deadline.
     pub deadline_beat_ns: AtomicU64,
     /// When each bus thread last looked, ns. Writer: that bus thread.
@@ -96,6 +98,9 @@ pub struct Shared {
     pub real_time_missing: AtomicBool,
     /// A certificate is required, and none holds here. Writer: housekeeping.
     pub certificate_missing: AtomicBool,
+    /// A certificate is required, and the guardian goes by another robot file. Writer:
+    /// housekeeping.
+    pub guardian_differs: AtomicBool,
     /// The process ends; every thread leaves its loop. Writer: main.
     pub leave: AtomicBool,
     /// Panics caught in real-time threads. Writers: the threads, by addition.

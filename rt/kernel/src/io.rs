@@ -170,6 +170,8 @@ impl Interlocks {
     pub const FENCE: u32 = 1 << 21;
     /// The robot file requires a certificate, and there is none that speaks of this machine.
     pub const CERTIFICATE: u32 = 1 << 22;
+    /// A certificate is required, and the guardian has loaded another robot file than the daemon.
+    pub const GUARDIAN_CONFIGURATION: u32 = 1 << 23;
 }
 
 /// The planner's side as seen in this tick.

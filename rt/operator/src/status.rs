@@ -443,6 +443,9 @@ pub struct GuardianStatus {
     /// SHA-256 of the program that runs; absent while it is not known.
     #[serde(default)]
     pub binary_sha256: Option<String>,
+    /// SHA-256 of the robot file's text that it has loaded.
+    #[serde(default)]
+    pub config_sha256: Option<String>,
 }
 
 /// JSON has no NaN: it is written as `null` and read back as NaN.

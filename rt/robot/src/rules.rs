@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::certificate::TRIALS_MIN_MAX;
 use crate::error::Objection;
 
 /// The range of a number, both ends allowed.
@@ -18,11 +19,12 @@ const fn rule(key: &'static str, low: f64, high: f64, unit: &'static str) -> Rul
 }
 
 const U32_MAX: f64 = u32::MAX as f64;
+const TRIALS_MAX: f64 = TRIALS_MIN_MAX as f64;
 
 const RULES: &[Rule] = &[
     rule("rate_hz", 50.0, 10_000.0, "Hz"),
     rule("standstill_rad_s", 1e-4, 0.5, "rad/s"),
-    rule("certificate_trials_min", 1.0, 1e6, "trials of each fault"),
+    rule("certificate_trials_min", 1.0, TRIALS_MAX, "trials of each fault"),
     rule("host_node", 1.0, 127.0, ""),
     // CiA 301: 000h is NMT, 001h to 07Fh and 101h to 180h are reserved, 100h is TIME.
     rule("stop_cob_id", 129.0, 255.0, "(0x081 to 0x0FF)"),

@@ -53,6 +53,8 @@ pub struct Facts {
     pub warnings: Vec<String>,
     /// SHA-256 of the program that runs, where a certificate needs it.
     pub binary_sha256: Option<String>,
+    /// SHA-256 of the robot file's text that was loaded.
+    pub config_sha256: String,
 }
 
 /// The operator's desk.
@@ -186,6 +188,7 @@ impl Desk {
                 cognition: None,
             },
             binary_sha256: self.facts.binary_sha256.clone(),
+            config_sha256: Some(self.facts.config_sha256.clone()),
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::host::confine::{ThreadKind, confine};
 use crate::host::slots;
 use crate::host::threads::{ThreadPlan, adopt, spawn};
 use crate::host::{self, HostError, clock};
-use crate::housekeeping::certificate::own_sha256;
+use crate::housekeeping::certificate::here::own_sha256;
 use crate::operator_server::BindError;
 
 /// Longest time between two looks at mechos-rt's beat, ns.
@@ -118,6 +118,7 @@ pub fn run(options: &Options) -> Result<ExitCode, GuardianError> {
         acts: !options.disabled,
         warnings: report.warnings,
         binary_sha256: own_binary(&robot),
+        config_sha256: robot.config_sha256().to_owned(),
     };
     let door = Door::open(&options.runtime)?;
     let desk = Desk::open(&options.runtime, Arc::clone(&words), Arc::clone(&history), facts)?;

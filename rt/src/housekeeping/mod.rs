@@ -149,7 +149,7 @@ impl Housekeeping {
             self.book.halts.planner_lost(self.link.lost_ns);
             self.book.pids.guardian = self.guardian.turn(now_ns);
             self.book.ledger.set_guardian(self.book.pids.guardian);
-            self.book.certificate.turn(&self.shared, self.book.pids.guardian);
+            self.book.certificate.turn(&self.shared, self.book.pids.guardian, now_ns);
             if self.book.ledger.turn(now_ns) {
                 let lost = self.book.ledger.is_lost();
                 self.shared.real_time_missing.store(lost, Ordering::Release);

@@ -112,7 +112,9 @@ impl Desk {
                 // Read back now, before the kernel sees the edge: it arms on nothing old. Release
                 // pairs with the Acquire of the control thread's look, which follows the edge.
                 book.ledger.before_arming(now_ns);
-                book.certificate.judge(shared);
+                if !book.certificate.before_arming(shared) {
+                    return Some(refuse(id, OperatorAction::Arm, &OperatorRefusal::Mode, book));
+                }
                 shared.real_time_missing.store(book.ledger.is_lost(), Ordering::Release);
                 OperatorAction::Arm
             }

@@ -242,7 +242,7 @@ fn keep<T>(recent: &mut VecDeque<T>, newest: T) {
 
 /// The open interlocks by name.
 pub fn interlock_names(bits: u32) -> Vec<String> {
-    const NAMES: [(u32, &str); 14] = [
+    const NAMES: [(u32, &str); 15] = [
         (Interlocks::NOT_HOMED, "not-homed"),
         (Interlocks::MOVING, "moving"),
         (Interlocks::FEEDBACK, "feedback"),
@@ -257,6 +257,7 @@ pub fn interlock_names(bits: u32) -> Vec<String> {
         (Interlocks::BUS, "bus"),
         (Interlocks::FENCE, "fence"),
         (Interlocks::CERTIFICATE, "certificate"),
+        (Interlocks::GUARDIAN_CONFIGURATION, "guardian-configuration"),
     ];
     let open = |(bit, _): &&(u32, &str)| bits & bit != 0;
     NAMES.iter().filter(open).map(|(_, name)| (*name).to_owned()).collect()

@@ -24,6 +24,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use mechos_robot::certificate::REPORT_MAX;
 use serde_json::json;
 
 use crate::cli::{CertifyOptions, Place, UpOptions};
@@ -100,7 +101,14 @@ fn campaign(options: &CertifyOptions) -> Result<(Report, PathBuf), Failure> {
     let (robot, times) = (&robot, options.times);
     let head = Head { provenance, robot, simulated_drives, seed, times, warnings };
     let report = Report::new(head, reports, now_ns().saturating_sub(began_ns));
-    write(&report, &options.out)?;
+    let length = write(&report, &options.out)?;
+    if length > REPORT_MAX {
+        progress.say(&format!(
+            "the report is {} MiB long: mechos-rt arms by none above {} MiB, take fewer --times",
+            length >> 20,
+            REPORT_MAX >> 20
+        ));
+    }
     match (&options.runtime, report.held) {
         (None, true) => drop(std::fs::remove_dir_all(&runtime)),
         _ => progress.say(&format!("the processes' logs are in {}", runtime.display())),
@@ -150,13 +158,15 @@ fn up_options(options: &CertifyOptions) -> UpOptions {
     }
 }
 
-fn write(report: &Report, folder: &Path) -> Result<(), StartError> {
+/// Returns how long the report is, bytes.
+fn write(report: &Report, folder: &Path) -> Result<usize, StartError> {
     let text = serde_json::to_string(report).unwrap_or_default();
+    let length = text.len();
     for (name, text) in [(JSON, text), (PAGE, page::render(report))] {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|source| StartError::file("write", &path, source))?;
     }
-    Ok(())
+    Ok(length)
 }
 
 fn tell(report: &Report, folder: &Path, json: bool) {

@@ -216,7 +216,9 @@ impl MeasureReport {
 pub mod tests {
     use super::*;
     use crate::certify::budget::{Measure, budgets};
-    use mechos_robot::certificate::{Certificate, Facts, check};
+    use mechos_robot::certificate::{
+        Certificate, Facts, GuardianFacts, REPORT_MAX, TRIALS_MIN_MAX, check,
+    };
 
     fn arm6() -> Robot {
         Robot::parse(crate::up::ARM6, "arm6.toml").unwrap()
@@ -284,8 +286,9 @@ pub mod tests {
         let checked = |report: &Report| {
             let text = serde_json::to_string(report).unwrap();
             let certificate = Certificate::parse(&text, "c.json").unwrap();
-            let guardian_sha256 = Some(String::new());
-            let here = Facts { guardian_sha256, simulated_drives: true, ..Facts::default() };
+            let said = Some(String::new());
+            let guardian = GuardianFacts { binary_sha256: said.clone(), config_sha256: said };
+            let here = Facts { guardian, simulated_drives: true, ..Facts::default() };
             check(&certificate, &here, 20).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(checked(&report(20, |_, _, _| Some(1_000))), Vec::<String>::new());
@@ -295,6 +298,21 @@ pub mod tests {
         assert!(checked(&late).iter().all(|text| text.contains("rt-killed")));
         let failed = report(20, |fault, _, n| (fault != Fault::RtKilled || n > 0).then_some(1));
         assert!(checked(&failed)[0].contains("1 of 20"));
+    }
+
+    #[test]
+    fn a_report_of_as_many_trials_as_a_robot_file_may_ask_for_is_short_enough_to_be_read() {
+        let long = report(TRIALS_MIN_MAX, |_, _, number| Some(9_000_000_000 + u64::from(number)));
+        let mut long = long;
+        for trial in long.faults.iter_mut().flat_map(|fault| &mut fault.each) {
+            let time_ns = 1_000_000_000_000_000;
+            (trial.fault_ns, trial.phase_ns, trial.speed_rad_s) = (time_ns, 999_999, 1.0 / 3.0);
+            (trial.recovery_ns, trial.whole_ns) = (9_999_999_999, 99_999_999_999);
+            trial.target = "in the middle of a tick of the control thread".to_owned();
+            trial.stops_ns = vec![Some(time_ns); 2];
+        }
+        let text = serde_json::to_string(&long).unwrap();
+        assert!(text.len() <= REPORT_MAX, "{} bytes", text.len());
     }
 
     #[test]

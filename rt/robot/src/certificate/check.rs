@@ -1,7 +1,9 @@
 //! Whether a certificate speaks of this host, this kernel, this configuration and these binaries,
 //! and whether every budget held.
 
-use super::{Certificate, FAULTS, Facts, FaultRecord, SIMULATED_ONLY};
+use super::{
+    Certificate, FAULTS, Facts, FaultRecord, GUARDIAN_ASKED_EVERY_S, Host, SIMULATED_ONLY,
+};
 
 /// Why a report does not let a machine arm.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,14 +62,36 @@ pub enum Refusal {
         /// What is so here.
         here: String,
     },
-    /// The guardian's binary is not known yet.
-    #[error("the guardian's binary is not known: no guardian is connected, or it does not say")]
+    /// What the guardian runs is not known yet.
+    #[error(
+        "the guardian's binary or robot file is not known: no guardian is connected, or it does \
+         not say (asked again every {} s)",
+        GUARDIAN_ASKED_EVERY_S
+    )]
     GuardianUnknown,
+    /// The guardian goes by another robot file than mechos-rt.
+    #[error(
+        "mechos-guardian has loaded another robot file: its text is sha256 {guardian}, that of \
+         mechos-rt {here}; start both anew from one file"
+    )]
+    GuardianConfiguration {
+        /// What the guardian has loaded.
+        guardian: String,
+        /// What mechos-rt has.
+        here: String,
+    },
+    /// A process was started with an option that takes away what the report tried.
+    #[error("started with {option}, which no report covers: start without it")]
+    Weakened {
+        /// The process and its option.
+        option: String,
+    },
 }
 
 /// Everything that keeps this certificate from arming here; empty: it arms.
 pub fn check(certificate: &Certificate, here: &Facts, trials_min: u32) -> Vec<Refusal> {
-    let mut refusals = provenance(certificate, here);
+    let mut refusals = own(here);
+    refusals.extend(provenance(certificate, here));
     for fault in FAULTS {
         let found = certificate.faults.iter().find(|record| record.name == fault);
         match found {
@@ -80,9 +104,20 @@ pub fn check(certificate: &Certificate, here: &Facts, trials_min: u32) -> Vec<Re
     refusals
 }
 
+/// What keeps this machine from arming whatever a report says.
+pub fn own(here: &Facts) -> Vec<Refusal> {
+    let weakened = |option: &String| Refusal::Weakened { option: option.clone() };
+    let mut refusals: Vec<Refusal> = here.weakened_by.iter().map(weakened).collect();
+    if let Some(guardian) = here.guardians_other_config() {
+        let (guardian, here) = (guardian.to_owned(), here.config_sha256.clone());
+        refusals.push(Refusal::GuardianConfiguration { guardian, here });
+    }
+    refusals
+}
+
 fn provenance(certificate: &Certificate, here: &Facts) -> Vec<Refusal> {
     let from = &certificate.provenance;
-    let kernel = |host: &super::Host| format!("{} {}", host.kernel_release, host.kernel_version);
+    let kernel = |host: &Host| format!("{} {}", host.kernel_release, host.kernel_version);
     let mut refusals = Vec::new();
     let mut same = |what, certified: &str, here: &str| {
         if certified != here {
@@ -101,9 +136,10 @@ fn provenance(certificate: &Certificate, here: &Facts) -> Vec<Refusal> {
     same("kind of drives", drives(certificate.simulated_drives), drives(here.simulated_drives));
     same("configuration", &from.config_sha256, &here.config_sha256);
     same("mechos-rt", &from.rt_sha256, &here.rt_sha256);
-    if let Some(guardian) = &here.guardian_sha256 {
+    if let Some(guardian) = &here.guardian.binary_sha256 {
         same("mechos-guardian", &from.guardian_sha256, guardian);
-    } else {
+    }
+    if !here.guardian.is_known() {
         refusals.push(Refusal::GuardianUnknown);
     }
     refusals

@@ -70,12 +70,38 @@ pub struct Facts {
     pub host: Host,
     /// No bus here can have a motor on it: simulated, or a CAN interface without a device behind it.
     pub simulated_drives: bool,
-    /// SHA-256 of the robot file's text.
+    /// SHA-256 of the robot file's text that mechos-rt has loaded.
     pub config_sha256: String,
     /// SHA-256 of the mechos-rt that runs.
     pub rt_sha256: String,
-    /// SHA-256 of the mechos-guardian that runs; none while it is not known.
-    pub guardian_sha256: Option<String>,
+    /// The mechos-guardian that runs.
+    pub guardian: GuardianFacts,
+    /// Options of mechos-rt and mechos-guardian that take away what a report tried, as
+    /// `mechos-rt --allow-no-rt`.
+    pub weakened_by: Vec<String>,
+}
+
+/// What the guardian says of itself; nothing while it has not been heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardianFacts {
+    /// SHA-256 of its binary.
+    pub binary_sha256: Option<String>,
+    /// SHA-256 of the robot file's text that it has loaded.
+    pub config_sha256: Option<String>,
+}
+
+impl GuardianFacts {
+    /// Whether it has said all of it.
+    pub fn is_known(&self) -> bool {
+        self.binary_sha256.is_some() && self.config_sha256.is_some()
+    }
+}
+
+impl Facts {
+    /// What the guardian has loaded, where that is known and is not what mechos-rt has.
+    pub fn guardians_other_config(&self) -> Option<&str> {
+        self.guardian.config_sha256.as_deref().filter(|config| *config != self.config_sha256)
+    }
 }
 
 /// SHA-256 of what can be read, hexadecimal.

@@ -9,13 +9,18 @@ mod facts;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{Refusal, check};
-pub use facts::{Facts, Host, LAB_VARIABLE, sha256, sha256_of};
+pub use check::{Refusal, check, own};
+pub use facts::{Facts, GuardianFacts, Host, LAB_VARIABLE, sha256, sha256_of};
 
 /// The report's form; another one is refused.
 pub const FORMAT: u32 = 1;
-/// Longest report that is read, bytes.
-pub const REPORT_MAX: u64 = 256 << 20;
+/// Longest report that is read, bytes: room for [`TRIALS_MIN_MAX`] trials of each fault, and nothing
+/// that the daemon's memory would feel.
+pub const REPORT_MAX: usize = 16 << 20;
+/// The most that a robot file may ask for: a report of so many trials is still read.
+pub const TRIALS_MIN_MAX: u32 = 1_000;
+/// How often a guardian that has not said what it runs is asked, s.
+pub const GUARDIAN_ASKED_EVERY_S: u64 = 2;
 /// Trials of each fault that arming needs, unless the robot file says otherwise.
 pub const TRIALS_MIN: u32 = 20;
 
@@ -132,6 +137,17 @@ pub enum CertificateError {
         /// Why not.
         source: std::io::Error,
     },
+    /// It is longer than any report that is read.
+    #[error(
+        "the report {file} is longer than {} bytes ({} MiB), which is the most that is read: \
+         run `mechos certify` with fewer --times",
+        REPORT_MAX,
+        REPORT_MAX >> 20
+    )]
+    TooLong {
+        /// The file.
+        file: String,
+    },
     /// It is no report.
     #[error("{file} is no report of `mechos certify`: {found}; make a new one")]
     Unreadable {
@@ -147,10 +163,10 @@ impl Certificate {
     ///
     /// # Errors
     /// [`CertificateError::Unreadable`].
-    pub fn parse(text: &str, file: &str) -> Result<Certificate, CertificateError> {
+    pub fn parse(text: impl AsRef<[u8]>, file: &str) -> Result<Certificate, CertificateError> {
         let unreadable = |found| CertificateError::Unreadable { file: file.to_owned(), found };
         let certificate: Certificate =
-            serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+            serde_json::from_slice(text.as_ref()).map_err(|error| unreadable(error.to_string()))?;
         if certificate.format != FORMAT {
             let found = format!("form {}, known is {FORMAT}", certificate.format);
             return Err(unreadable(found));

@@ -1,8 +1,8 @@
 //! The certificate's check: what is right passes, and each thing that differs is named.
 
 use crate::certificate::{
-    Certificate, FAULTS, FORMAT, Facts, FaultRecord, Host, MeasureRecord, Provenance, Refusal,
-    check,
+    Certificate, FAULTS, FORMAT, Facts, FaultRecord, GuardianFacts, Host, MeasureRecord,
+    Provenance, Refusal, check, own,
 };
 
 fn host() -> Host {
@@ -24,7 +24,11 @@ fn here() -> Facts {
         simulated_drives: true,
         config_sha256: "c".into(),
         rt_sha256: "r".into(),
-        guardian_sha256: Some("g".into()),
+        guardian: GuardianFacts {
+            binary_sha256: Some("g".into()),
+            config_sha256: Some("c".into()),
+        },
+        weakened_by: vec![],
     }
 }
 
@@ -143,8 +147,32 @@ fn what_simulated_drives_showed_arms_no_motors() {
 
 #[test]
 fn a_guardian_that_is_not_known_does_not_arm() {
-    let facts = Facts { guardian_sha256: None, ..here() };
+    let facts = Facts { guardian: GuardianFacts::default(), ..here() };
     assert_eq!(check(&certificate(), &facts, 20), [Refusal::GuardianUnknown]);
+    let mut half = here();
+    half.guardian.config_sha256 = None;
+    assert_eq!(check(&certificate(), &half, 20), [Refusal::GuardianUnknown]);
+}
+
+#[test]
+fn a_guardian_that_has_loaded_another_robot_file_does_not_arm() {
+    let mut facts = here();
+    facts.guardian.config_sha256 = Some("other".into());
+    let refusals = check(&certificate(), &facts, 20);
+    assert!(matches!(refusals.as_slice(), [Refusal::GuardianConfiguration { .. }]));
+    let text = refusals[0].to_string();
+    assert!(text.contains("sha256 other") && text.contains("mechos-rt c;"), "{text}");
+    assert_eq!(own(&facts), refusals, "no report mends it");
+}
+
+#[test]
+fn an_option_that_takes_away_what_was_tried_does_not_arm_whatever_the_report_says() {
+    let facts = Facts { weakened_by: vec!["mechos-rt --allow-no-rt".into()], ..here() };
+    let refusals = check(&certificate(), &facts, 20);
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    let text = refusals[0].to_string();
+    assert!(text.contains("mechos-rt --allow-no-rt") && text.contains("start without it"));
+    assert_eq!(own(&facts), refusals);
 }
 
 #[test]
