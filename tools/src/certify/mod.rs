@@ -1,7 +1,7 @@
 //! `mechos certify`: makes every fault of the five stops, many times each, while the arm moves;
 //! measures the stops from a process of its own; writes the report that arming can require.
 //!
-//! From the outside in: this campaign; `trial.rs` one trial; `bench.rs` the machine under test;
+//! From the outside in: this campaign; `trial.rs` one trial, `who.rs` who stopped it; `bench.rs` the machine under test;
 //! `observer.rs` the process that listens, `watch.rs` its records here, `evidence.rs` what they
 //! show; `faults.rs`, `schedule.rs`, `budget.rs` what is made, when, and what it may take;
 //! `report.rs`, `page.rs` what is written.
@@ -20,6 +20,7 @@ mod rescue;
 mod schedule;
 mod trial;
 mod watch;
+mod who;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

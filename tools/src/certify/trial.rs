@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mechos_operator::{Command, Fault as Injected, GUARDIAN_SOCKET, Halt, Status};
+use mechos_operator::{Command, Fault as Injected, GUARDIAN_SOCKET};
 use mechos_sim::control::Request;
 use nix::sys::signal::Signal;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use super::bench::{Bench, LOOK_NS};
 use super::budget::{Budget, Measure};
 use super::faults::{Fault, Path, on_one_cpu};
 use super::schedule::Draw;
+use super::who::{Said, Seen};
 use crate::clock::{now_ns, sleep_until};
 use crate::operator;
 use crate::processes::Process;
@@ -33,9 +34,6 @@ const INJECT_MAX: Duration = Duration::from_secs(2);
 /// Simulated drives beside a loop at the highest priority of the only CPU: real ones have
 /// processors of their own.
 const SIM_ABOVE: u8 = 98;
-
-/// The daemon's cause for a guardian's fence.
-const FENCED: &str = "rt-lost";
 
 /// What became of a trial.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -62,24 +60,6 @@ pub struct Trial {
     pub recovery_ns: u64,
     /// The whole trial, ns.
     pub whole_ns: u64,
-}
-
-/// What daemon and guardian said of the stop.
-#[derive(Default)]
-struct Said {
-    halts: Vec<(&'static str, Halt)>,
-}
-
-impl Said {
-    /// The daemon's own stops.
-    fn of_rt(&self) -> impl Iterator<Item = &Halt> {
-        self.halts.iter().filter(|(who, _)| *who == "mechos-rt").map(|(_, halt)| halt)
-    }
-
-    /// The deadline that was missed.
-    fn deadline_ns(&self) -> Option<u64> {
-        self.of_rt().find_map(|halt| halt.deadline_ns)
-    }
 }
 
 /// Makes one trial. The machine is ready before and after, or the trial says why not.
@@ -149,7 +129,8 @@ fn measure(
     };
     trial.fault_ns = fault_ns;
     trial.stops_ns = bench.evidence.stops_ns();
-    trial.stopped_by = stopped_by(bench, &said, path);
+    let (stop_ns, announced) = (bench.evidence.stop_ns(), bench.evidence.announced_ns().is_some());
+    trial.stopped_by = said.stopped_by(&Seen { path, stop_ns, announced });
     for budget in budgets {
         match value(bench, budget.measure, fault_ns, &said) {
             Some(value) => trial.values.push((budget.measure, value)),
@@ -255,7 +236,7 @@ fn collect(bench: &mut Bench, fault: Fault, fault_ns: u64, until_ns: u64) -> Sai
         let who_due = stop_ns.is_some_and(|stop_ns| now >= stop_ns.saturating_add(ASK_WHO_NS));
         if who_due && !asked {
             asked = true;
-            said = ask_who(bench, fault, fault_ns);
+            said = Said::ask(bench, fault, fault_ns);
         }
         let complete = bench.evidence.off_ns().is_some()
             && bench.evidence.standing_ns().is_some()
@@ -271,10 +252,10 @@ fn collect(bench: &mut Bench, fault: Fault, fault_ns: u64, until_ns: u64) -> Sai
     let wanted = |said: &Said| match path {
         Path::Watchdog | Path::Orderly => true,
         Path::Deadline => deaf || said.of_rt().next().is_some(),
-        _ => !said.halts.is_empty(),
+        _ => !said.is_empty(),
     };
     while !wanted(&said) && now_ns() < until_ns {
-        said = ask_who(bench, fault, fault_ns);
+        said = Said::ask(bench, fault, fault_ns);
         bench.pump();
         sleep_until(now_ns().saturating_add(LOOK_NS));
     }
@@ -287,49 +268,6 @@ fn end_silence(bench: &Bench, fault: Fault) {
             let (drive, ms) = (axis.name.clone(), Some(0));
             let _ = bench.ask_sim(&Request::Silence { drive, ms, deaf: false });
         }
-    }
-}
-
-/// The stops since the fault, of those that can be asked.
-fn ask_who(bench: &mut Bench, fault: Fault, fault_ns: u64) -> Said {
-    use Fault::{GuardianKilled, GuardianStopped, RtAborted, RtAndGuardianKilled, RtKilled};
-    let rt_is_there =
-        !matches!(fault, RtKilled | Fault::RtStopped | RtAborted | RtAndGuardianKilled);
-    let guardian_is_there =
-        !matches!(fault, GuardianKilled | GuardianStopped | RtAndGuardianKilled);
-    let mut said = Said::default();
-    // A deadline that was missed before the fault belongs to another stop.
-    let since = |halt: &Halt| {
-        halt.t_ns >= fault_ns && halt.deadline_ns.is_none_or(|deadline_ns| deadline_ns >= fault_ns)
-    };
-    let status: Option<Status> = if rt_is_there { bench.status() } else { None };
-    if let Some(status) = status {
-        let halts = status.halts.into_iter().filter(since);
-        said.halts.extend(halts.map(|halt| ("mechos-rt", halt)));
-    }
-    if guardian_is_there && let Some(status) = bench.guardian_status() {
-        let halts = status.halts.into_iter().filter(since);
-        said.halts.extend(halts.map(|halt| ("guardian", halt)));
-    }
-    // Whoever's frame was first. A halt without one, such as a fenced daemon's, stopped nothing.
-    said.halts.sort_by_key(|(_, halt)| (halt.sent_ns.is_none(), halt.sent_ns, halt.t_ns));
-    said
-}
-
-fn stopped_by(bench: &Bench, said: &Said, path: Path) -> String {
-    match said.halts.first() {
-        Some(("mechos-rt", halt)) => match halt.cause.as_str() {
-            "deadline-control" | "deadline-bus" => format!("deadline thread: {}", halt.cause),
-            "thread-panic" => "hardware registry (drop): thread-panic".to_owned(),
-            // What a daemon latches that finds itself fenced.
-            FENCED => format!("guardian: {FENCED}"),
-            cause => format!("kernel: {cause}"),
-        },
-        Some((who, halt)) => format!("{who}: {}", halt.cause),
-        None if bench.evidence.announced_ns().is_some() => "the drives' own watchdog".to_owned(),
-        None if path == Path::Orderly => "kernel: controlled stop".to_owned(),
-        None if bench.evidence.stop_ns().is_some() => "not known: nobody could be asked".to_owned(),
-        None => "nobody".to_owned(),
     }
 }
 
