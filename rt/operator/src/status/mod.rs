@@ -2,7 +2,15 @@
 //!
 //! Every field derives from something measured or acknowledged, never from what was asked for.
 
+mod guardian;
+mod host;
+mod misses;
+
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use guardian::GuardianStatus;
+pub use host::{CertificateStatus, HostStatus, LedgerStatus, RtStatus, ThreadStatus};
+pub use misses::{InjectedStatus, MissCauses, MissStatus, Misses};
 
 /// The daemon's state, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,100 +91,6 @@ pub struct Status {
     /// The certificate that arming may need.
     #[serde(default)]
     pub certificate: CertificateStatus,
-}
-
-/// The certificate that arming may need.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateStatus {
-    /// The robot file requires one.
-    pub required: bool,
-    /// It is waived, because one is being made (`--certifying`).
-    pub certifying: bool,
-    /// The report that was read.
-    pub file: Option<String>,
-    /// Why it does not let this machine arm, each with what mends it; empty where it does, or where
-    /// none is required.
-    pub refusals: Vec<String>,
-}
-
-/// The three kinds of miss, counted apart, against the period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Misses {
-    /// Woken when the time left in the period did not suffice for the execution budget.
-    pub late_wake: u64,
-    /// Woken in time, computed past the period's end or longer than the execution budget.
-    pub late_compute: u64,
-    /// Computed in time, sent past the period's end.
-    pub late_send: u64,
-}
-
-/// What the misses were put down to; they add up to the misses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissCauses {
-    /// The tick's own work, or that of the tick before, which ran into this one.
-    pub own_stage: u64,
-    /// A page fault.
-    pub page_fault: u64,
-    /// The thread was pushed off its CPU.
-    pub involuntary_switch: u64,
-    /// The host took the CPU (steal), or nothing else explains the gap.
-    pub steal: u64,
-    /// The bus was busy or refused a frame.
-    pub bus: u64,
-    /// The thread gave the CPU away inside the tick: a lock or a blocking call.
-    #[serde(default)]
-    pub blocked: u64,
-}
-
-impl Misses {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        [self.late_wake, self.late_compute, self.late_send].iter().sum()
-    }
-}
-
-impl MissCauses {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        let Self { own_stage, page_fault, involuntary_switch, steal, bus, blocked } = self;
-        [own_stage, page_fault, involuntary_switch, steal, bus, blocked].into_iter().sum()
-    }
-}
-
-/// One miss.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissStatus {
-    /// The tick.
-    pub tick: u64,
-    /// `late-wake`, `late-compute` or `late-send`.
-    pub kind: String,
-    /// `own-stage`, `page-fault`, `blocked`, `involuntary-switch`, `steal` or `bus`.
-    pub cause: String,
-    /// Where the time went: `gather`, `kernel`, `hand-out` or `publish` of the control thread,
-    /// `previous-tick`, `send` of a bus thread. Absent where it went before the thread was awake.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stage: Option<String>,
-    /// The bus, for a late send.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bus: Option<String>,
-    /// The last system call that was refused to the thread inside the tick: `futex` is a lock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<String>,
-    /// End of the late stage after the tick's nominal start, us.
-    pub late_us: u64,
-    /// When it was noticed.
-    pub t_ns: u64,
-}
-
-/// An injected fault that a control tick has carried out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InjectedStatus {
-    /// Which: `busy`, `page-fault`, `lock`, `stall`, `allocate` or `call`.
-    pub fault: String,
-    /// The tick that it hit.
-    pub tick: u64,
-    /// When it was carried out.
-    pub t_ns: u64,
 }
 
 /// A distribution, µs.
@@ -280,93 +194,6 @@ pub struct BusStatus {
     pub send_failures: u64,
 }
 
-/// The daemon's threads.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RtStatus {
-    /// One entry a thread.
-    pub threads: Vec<ThreadStatus>,
-}
-
-/// One thread as read back from the kernel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThreadStatus {
-    /// Its name: `control`, `bus-<bus>`, `deadline`, `housekeeping`, `guardian`.
-    pub name: String,
-    /// `SCHED_FIFO`, `SCHED_OTHER`, ...
-    pub policy: String,
-    /// Its priority under that policy, 0 for `SCHED_OTHER`.
-    pub priority: i32,
-    /// The only CPU that it may run on; absent where it may run on several.
-    pub cpu: Option<usize>,
-    /// All of the process' memory is locked.
-    pub locked: bool,
-    /// Its thread id.
-    #[serde(default)]
-    pub tid: i32,
-    /// Real time was asked for it.
-    #[serde(default)]
-    pub real_time: bool,
-    /// What was asked for it: `SCHED_FIFO 70, CPU 1, locked memory`.
-    #[serde(default)]
-    pub asked: String,
-    /// It has what was asked.
-    #[serde(default)]
-    pub as_asked: bool,
-    /// It runs under its list of system calls.
-    #[serde(default)]
-    pub filtered: bool,
-    /// Page faults without a disk since arming; until the next arming those while it was armed.
-    #[serde(default)]
-    pub faults_minor: u64,
-    /// Page faults that waited for a disk, likewise.
-    #[serde(default)]
-    pub faults_major: u64,
-    /// Times it gave its CPU away, likewise.
-    #[serde(default)]
-    pub switches_voluntary: u64,
-    /// Times its CPU was taken from it, likewise.
-    #[serde(default)]
-    pub switches_involuntary: u64,
-    /// Allocations and frees while armed, since the last arming.
-    #[serde(default)]
-    pub allocations: u64,
-    /// System calls that are not on its list, since the last arming; each failed.
-    #[serde(default)]
-    pub calls_unlisted: u64,
-    /// The last of them by name.
-    #[serde(default)]
-    pub last_call: Option<String>,
-}
-
-/// The ledger of the real-time threads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LedgerStatus {
-    /// A difference is an interlock and, while armed, a fault (`real_time_lost`). On simulated
-    /// buses and with `--allow-no-rt` it is only shown.
-    pub demanded: bool,
-    /// Every thread has what was asked for it, as last read back.
-    pub held: bool,
-    /// What differs: a line a thread, with what was asked and what was found.
-    pub differences: Vec<String>,
-    /// When the last arming began; absent: never.
-    pub armed_since_ns: Option<u64>,
-    /// Allocations and unlisted system calls of real-time threads since the last arming.
-    pub violations: u64,
-    /// Page faults of real-time threads while armed, since the last arming.
-    pub page_faults: u64,
-}
-
-/// What the host grants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostStatus {
-    /// The host grants SCHED_FIFO, as tried at the start; what each thread really has stands in
-    /// [`RtStatus::threads`].
-    pub realtime: bool,
-    /// What was not, each with the command that mends it.
-    pub warnings: Vec<String>,
-}
-
 /// One stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
@@ -396,56 +223,6 @@ pub struct Pids {
     pub guardian: Option<i32>,
     /// The planner.
     pub cognition: Option<i32>,
-}
-
-/// The guardian's state, whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GuardianStatus {
-    /// The robot's name.
-    pub robot: String,
-    /// `strict` or `relaxed`.
-    pub profile: String,
-    /// The daemon is connected.
-    pub connected: bool,
-    /// The daemon's word that drives may be powered.
-    pub energised: bool,
-    /// The fence is up: the daemon may send nothing.
-    pub fenced: bool,
-    /// Why, in kebab-case; `none` where the fence is down.
-    pub cause: String,
-    /// When the fence was latched; 0: down.
-    pub fenced_ns: u64,
-    /// Age of the daemon's beat, ns.
-    pub beat_age_ns: u64,
-    /// Largest age seen while it was watched, ns.
-    pub beat_age_max_ns: u64,
-    /// Stop frames sent.
-    pub stops_sent: u64,
-    /// Its stop sockets are proved by a frame and its echo, on every bus.
-    pub sockets_proved: bool,
-    /// The stops so far, oldest first.
-    pub halts: Vec<Halt>,
-    /// Its threads as the host granted them.
-    pub threads: Vec<ThreadStatus>,
-    /// What was asked of the host for them against what they have; "armed" is the daemon's word
-    /// that drives may be powered.
-    #[serde(default)]
-    pub ledger: LedgerStatus,
-    /// Switched off by `--disable-stop guardian`: it watches and sends nothing.
-    pub disabled: bool,
-    /// Faults are injected here: every bus is simulated, or `--allow-faults` was given.
-    #[serde(default)]
-    pub faults_allowed: bool,
-    /// What the host did not grant, each with the command that mends it.
-    pub warnings: Vec<String>,
-    /// The processes.
-    pub pids: Pids,
-    /// SHA-256 of the program that runs; absent while it is not known.
-    #[serde(default)]
-    pub binary_sha256: Option<String>,
-    /// SHA-256 of the robot file's text that it has loaded.
-    #[serde(default)]
-    pub config_sha256: Option<String>,
 }
 
 /// JSON has no NaN: it is written as `null` and read back as NaN.
