@@ -116,6 +116,37 @@ fn a_campaign_writes_a_report_whose_numbers_are_consistent() {
 }
 
 #[test]
+fn a_campaign_goes_on_from_an_earlier_report_and_makes_only_what_it_lacks() {
+    let _turn = turn();
+    let folder = Folder::new();
+    let certify = |more: &[&str]| {
+        let output = mechos(&folder, &[&["certify", "--json"], more].concat());
+        let report = folder.path("out/certificate.json");
+        let report: Value = serde_json::from_str(&read(&report)).unwrap();
+        (output, report)
+    };
+    let one = ["--out", "out", "--seed", "3", "--times", "1", "--faults", "control-panic"];
+    let (output, first) = certify(&one);
+    assert_eq!(first["faults"].as_array().unwrap().len(), 1, "{}", text(&output));
+    let earlier = folder.path("earlier.json");
+    std::fs::copy(folder.path("out/certificate.json"), &earlier).unwrap();
+    let earlier = earlier.to_str().unwrap();
+    let more = ["--out", "out", "--with", earlier, "--times", "2", "--faults", "cognition-killed"];
+    let (output, second) = certify(&more);
+    let faults = second["faults"].as_array().unwrap();
+    let trials: Vec<_> = faults.iter().map(|f| (f["name"].as_str(), &f["trials"])).collect();
+    let two = Value::from(2);
+    let both = [(Some("cognition-killed"), &two), (Some("control-panic"), &two)];
+    assert_eq!((trials, &second["seed"]), (both.to_vec(), &3.into()), "{}", text(&output));
+    assert_eq!(faults[1]["each"][0], first["faults"][0]["each"][0], "it is not made again");
+    // Its time was on this machine's clock too: the new one came later.
+    let made_at = |trial: usize| faults[1]["each"][trial]["fault_ns"].as_u64().unwrap();
+    assert!(made_at(1) > made_at(0));
+    let output = mechos(&folder, &["certify", "--with", earlier, "--seed", "4", "--json"]);
+    assert!(text(&output).contains("the seed is 3 there and 4 here"), "{}", text(&output));
+}
+
+#[test]
 fn an_unknown_fault_is_refused_with_the_known_ones() {
     let folder = Folder::new();
     let output = mechos(&folder, &["certify", "--faults", "power-cut"]);

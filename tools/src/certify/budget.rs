@@ -2,7 +2,7 @@
 //! it may take.
 
 use mechos_robot::{Profile, Robot};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::faults::{Fault, Path, on_one_cpu};
 
@@ -14,7 +14,7 @@ const RT_LOST_NS: u64 = 2_000_000;
 const WATCHDOG_STEP_NS: u64 = 1_000_000;
 
 /// A time that is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// From the fault to the last bus' first stop frame.

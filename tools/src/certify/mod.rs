@@ -1,13 +1,14 @@
 //! `mechos certify`: makes every fault of the five stops, many times each, while the arm moves;
 //! measures the stops from a process of its own; writes the report that arming can require.
 //!
-//! From the outside in: this campaign; `trial.rs` one trial, `who.rs` who stopped it; `bench.rs` the machine under test;
-//! `observer.rs` the process that listens, `watch.rs` its records here, `evidence.rs` what they
-//! show; `faults.rs`, `schedule.rs`, `budget.rs` what is made, when, and what it may take;
-//! `report.rs`, `page.rs` what is written.
+//! From the outside in: this campaign; `trial.rs` one trial, `who.rs` who stopped it; `bench.rs` the
+//! machine under test; `observer.rs` the process that listens, `watch.rs` its records here,
+//! `evidence.rs` what they show; `faults.rs`, `schedule.rs`, `budget.rs` what is made, when, and what
+//! it may take; `report.rs`, `page.rs` what is written, `earlier.rs` what is gone on from.
 
 mod bench;
 mod budget;
+mod earlier;
 mod evidence;
 mod faults;
 pub mod observer;
@@ -35,6 +36,7 @@ use crate::up::StartError;
 use crate::{print, provenance};
 use bench::Bench;
 use budget::budgets;
+use earlier::Earlier;
 use faults::Fault;
 use progress::Progress;
 use report::{FaultReport, Head, Report};
@@ -76,7 +78,14 @@ fn campaign(options: &CertifyOptions) -> Result<(Report, PathBuf), Failure> {
         asked.into_iter().partition(|fault| simulated_drives || !fault.is_simulated_only());
     let provenance = provenance::take(&bench.machine.text, &bench.machine.folder)
         .map_err(|source| StartError::file("read a program in", &bench.machine.folder, source))?;
-    let seed = options.seed.unwrap_or_else(|| now_ns() & 0xffff_ffff);
+    let mut earlier = Earlier::read(&options.with, &provenance, simulated_drives, options.seed)
+        .map_err(|error| words(error.to_string()))?;
+    let seed = earlier.seed().unwrap_or_else(|| now_ns() & 0xffff_ffff);
+    // What an earlier report holds stays in the new one.
+    let faults: Vec<Fault> = Fault::ALL
+        .into_iter()
+        .filter(|fault| faults.contains(fault) || earlier.count(*fault) > 0)
+        .collect();
     let mut progress = Progress::new(faults.len(), options.times);
     progress.say(&format!(
         "{} faults, {} trials each, seed {seed}, profile {}, {}",
@@ -89,19 +98,41 @@ fn campaign(options: &CertifyOptions) -> Result<(Report, PathBuf), Failure> {
         progress.say(&format!("{}: left out, only a simulated drive can have it", fault.name()));
     }
     bench.ready().map_err(words)?;
-    let warnings = bench.status().map(|status| status.host.warnings).unwrap_or_default();
-    let mut reports = Vec::new();
+    let mut warnings = std::mem::take(&mut earlier.warnings);
+    let new = bench.status().map(|status| status.host.warnings).unwrap_or_default();
+    warnings
+        .extend(new.into_iter().filter(|warning| !warnings.contains(warning)).collect::<Vec<_>>());
+    let (robot, times) = (&robot, options.times);
+    let head = Head { provenance, robot, simulated_drives, seed, times, warnings };
+    let began_ns = began_ns.saturating_sub(earlier.whole_ns);
+    let so_far = |reports: &[FaultReport]| {
+        Report::new(head.clone(), reports.to_vec(), now_ns().saturating_sub(began_ns))
+    };
+    let (mut reports, mut ended) = (Vec::new(), None);
     for fault in faults {
-        let each = trials(&mut bench, fault, seed, options.times, &mut progress)?;
-        let report = FaultReport::new(fault, &budgets(&robot, fault), each);
+        let each = match ended {
+            None => trials(&mut bench, fault, &head, &mut earlier, &mut progress, &mut ended),
+            // Earlier trials are not lost with those that could not be made.
+            Some(_) => earlier.rest(fault),
+        };
+        if each.is_empty() {
+            continue;
+        }
+        let report = FaultReport::new(fault, &budgets(robot, fault), each);
         progress.over(&report);
         reports.push(report);
+        // An hour's work is not lost with the next one.
+        write(&so_far(&reports), &options.out)?;
+    }
+    if let Some(failure) = ended {
+        let path = options.out.join(JSON);
+        progress
+            .say(&format!("the trials so far are in {0}; go on with --with {0}", path.display()));
+        return Err(failure);
     }
     let runtime = bench.machine.runtime.clone();
     drop(bench);
-    let (robot, times) = (&robot, options.times);
-    let head = Head { provenance, robot, simulated_drives, seed, times, warnings };
-    let report = Report::new(head, reports, now_ns().saturating_sub(began_ns));
+    let report = so_far(&reports);
     let length = write(&report, &options.out)?;
     if length > REPORT_MAX {
         progress.say(&format!(
@@ -117,33 +148,47 @@ fn campaign(options: &CertifyOptions) -> Result<(Report, PathBuf), Failure> {
     Ok((report, options.out.clone()))
 }
 
-/// All trials of one fault. One from which the machine did not come back is followed by a new
-/// machine.
+/// All trials of one fault, those of earlier reports in their places. One from which the machine did
+/// not come back is followed by a new machine. Where they cannot go on, `ended` says why.
 fn trials(
     bench: &mut Bench,
     fault: Fault,
-    seed: u64,
-    times: u32,
+    head: &Head,
+    earlier: &mut Earlier,
     progress: &mut Progress,
-) -> Result<Vec<Trial>, Failure> {
+    ended: &mut Option<Failure>,
+) -> Vec<Trial> {
     let budgets = budgets(&bench.machine.robot, fault);
     let mut each = Vec::new();
-    for number in 0..times {
-        if let Some(signal) = bench.machine.asked.signal() {
-            return Err(StartError::Interrupted(signal).into());
+    for number in 0..head.times {
+        if let Some(trial) = earlier.trial(fault, number) {
+            progress.known();
+            each.push(trial);
+            continue;
         }
-        let draw = schedule::draw(&bench.machine.robot, seed, fault, number);
+        if let Some(signal) = bench.machine.asked.signal() {
+            *ended = Some(StartError::Interrupted(signal).into());
+            break;
+        }
+        let draw = schedule::draw(&bench.machine.robot, head.seed, fault, number);
         let trial = trial::run(bench, fault, number, &draw, &budgets);
+        if bench.machine.asked.signal().is_some() && trial.failed.is_some() {
+            // The interruption's own failure is nobody's measurement.
+            continue;
+        }
         progress.trial(fault, &trial);
         let is_lost = trial.failed.as_ref().is_some_and(|text| text.contains("afterwards: "));
         each.push(trial);
         if is_lost {
             progress.say("the machine did not come back: starting it anew");
-            let anew = bench.start_anew().and_then(|()| bench.ready());
-            anew.map_err(|text| Failure::Start(StartError::Options(text)))?;
+            if let Err(text) = bench.start_anew().and_then(|()| bench.ready()) {
+                *ended = Some(Failure::Start(StartError::Options(text)));
+                break;
+            }
         }
     }
-    Ok(each)
+    each.extend(earlier.rest(fault));
+    each
 }
 
 fn up_options(options: &CertifyOptions) -> UpOptions {

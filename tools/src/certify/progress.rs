@@ -18,6 +18,7 @@ pub struct Progress {
     times: u32,
     fault: usize,
     trials: u32,
+    known: u32,
     began: Instant,
     said: Instant,
 }
@@ -26,12 +27,17 @@ impl Progress {
     /// Of so many faults with so many trials each.
     pub fn new(faults: usize, times: u32) -> Progress {
         let began = Instant::now();
-        Progress { faults, times, fault: 1, trials: 0, began, said: began }
+        Progress { faults, times, fault: 1, trials: 0, known: 0, began, said: began }
     }
 
     /// A line.
     pub fn say(&mut self, text: &str) {
         print::note(text);
+    }
+
+    /// A trial of an earlier report takes no time.
+    pub fn known(&mut self) {
+        self.known += 1;
     }
 
     /// A trial is over. One that failed is always told.
@@ -47,7 +53,7 @@ impl Progress {
         self.said = Instant::now();
         let all = self.times.saturating_mul(u32::try_from(self.faults).unwrap_or(u32::MAX));
         let each_s = self.began.elapsed().as_secs_f64() / f64::from(self.trials.max(1));
-        let left_s = each_s * f64::from(all.saturating_sub(self.trials));
+        let left_s = each_s * f64::from(all.saturating_sub(self.trials).saturating_sub(self.known));
         let (number, name, faults) = (self.fault, fault.name(), self.faults);
         print::note(format!(
             "fault {number} of {faults}, {name}: trial {} of {}; about {left_s:.0} s left",

@@ -96,6 +96,7 @@ pub struct MeasureReport {
 }
 
 /// What a report begins with.
+#[derive(Clone, Debug)]
 pub struct Head<'a> {
     /// Where and with what.
     pub provenance: Provenance,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mechos_operator::{Command, Fault as Injected, GUARDIAN_SOCKET};
 use mechos_sim::control::Request;
 use nix::sys::signal::Signal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bench::{Bench, LOOK_NS};
 use super::budget::{Budget, Measure};
@@ -36,7 +36,7 @@ const INJECT_MAX: Duration = Duration::from_secs(2);
 const SIM_ABOVE: u8 = 98;
 
 /// What became of a trial.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Trial {
     /// Its number, from 0: with the seed it draws the same again.
     pub number: u32,

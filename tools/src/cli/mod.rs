@@ -194,6 +194,10 @@ pub struct CertifyOptions {
     /// What every moment and target is drawn from; without it one is chosen and reported.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// An earlier report of the same machine, such as that of a campaign that was interrupted: its
+    /// trials count, and only those that it lacks are made. May be repeated.
+    #[arg(long, value_name = "REPORT")]
+    pub with: Vec<PathBuf>,
     /// Where the report goes.
     #[arg(long, value_name = "DIR", default_value = "certificate")]
     pub out: PathBuf,
