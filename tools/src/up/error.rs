@@ -99,7 +99,7 @@ pub enum StartError {
         tail: String,
     },
     /// The end was asked for before everything ran.
-    #[error("ended by signal {0} while it started")]
+    #[error("ended by signal {0} before it was done")]
     Interrupted(i32),
     /// Signals cannot be watched.
     #[error("cannot watch for signals: {0}")]
