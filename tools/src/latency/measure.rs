@@ -93,7 +93,7 @@ impl Turn<'_> {
     /// # Errors
     /// [`Failure`]: the machine does not arm, does not stay armed, or does not answer.
     pub fn measure(&self, machine: &Machine) -> Result<Measured, Failure> {
-        let mut planner = self.planner()?;
+        let mut planner = self.planner(machine.status()?.schedule_start_ns)?;
         planner.line(PLANNER_MAX)?;
         machine.arm()?;
         self.pause(self.options.warm_up)?;
@@ -119,10 +119,11 @@ impl Turn<'_> {
         Ok(Measured { distributions, window, planner: report, status })
     }
 
-    fn planner(&self) -> Result<Helper, LatencyError> {
+    fn planner(&self, schedule_start_ns: u64) -> Result<Helper, LatencyError> {
         let mut command: Command = machine::own_program()?;
         command.arg("latency-peer").arg("--runtime").arg(self.runtime);
         command.arg("--seed").arg(self.seed.to_string());
+        command.arg("--schedule-start-ns").arg(schedule_start_ns.to_string());
         command.arg("--avoid-cpu").arg(self.robot.threads.control.cpu.to_string());
         if let Some((uid, gid)) = machine::planner(self.robot)? {
             use std::os::unix::process::CommandExt;

@@ -116,6 +116,9 @@ pub struct PeerOptions {
     /// Of the times at which it writes.
     #[arg(long)]
     pub seed: u64,
+    /// Nominal start of tick 0: no timer of it goes off beside a tick's start.
+    #[arg(long, default_value_t = 0)]
+    pub schedule_start_ns: u64,
     /// A CPU that it stays away from, where there is another.
     #[arg(long)]
     pub avoid_cpu: Option<usize>,

@@ -24,6 +24,10 @@ use crate::print;
 /// Between two looks for telemetry that is due, ns; also from a tick's start to the first of them,
 /// so that no timer of this process goes off with the control thread's.
 pub const LOOK_NS: u64 = 50_000;
+/// No timer of this process goes off so shortly before a tick's start, ns: the interrupt takes the
+/// CPU from whatever runs there, and where there is but one CPU that is the control thread as it
+/// watches the clock.
+const KEEP_CLEAR_NS: u64 = 10_000;
 /// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long the last move may take to end.
@@ -80,7 +84,7 @@ pub fn run(options: &PeerOptions) -> Result<(), PeerError> {
     std::thread::Builder::new().name("words".into()).spawn(move || heard.listen())?;
     let client = connect(&options.runtime.join(LINK_SOCKET))?;
     print::line("ready");
-    let mut peer = Peer::new(client, options.seed)?;
+    let mut peer = Peer::new(client, options)?;
     let mut resets = 0;
     while !words.over.load(Ordering::Relaxed) {
         let asked = words.resets.load(Ordering::Relaxed);
@@ -150,6 +154,7 @@ struct Peer {
     client: Client,
     moves: Moves,
     period_ns: u64,
+    schedule_start_ns: u64,
     seen: Distribution,
     report: PeerReport,
     /// Of the newest telemetry: tick, and the arrival of each axis' position.
@@ -161,12 +166,13 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(client: Client, seed: u64) -> Result<Peer, PeerError> {
+    fn new(client: Client, options: &PeerOptions) -> Result<Peer, PeerError> {
         let description = client.description();
         let axes = usize::from(description.axis_count);
         Ok(Peer {
-            moves: Moves::new(&description, seed, now_ns()),
+            moves: Moves::new(&description, options.seed, now_ns()),
             period_ns: description.period_ns.max(1),
+            schedule_start_ns: options.schedule_start_ns,
             client,
             seen: Distribution::empty(Path::FeedbackSeen)?,
             report: PeerReport::default(),
@@ -208,8 +214,14 @@ impl Peer {
             wake_ns = wake_ns.min(self.moves.due_ns());
         }
         let now = now_ns();
-        std::thread::sleep(Duration::from_nanos(wake_ns.saturating_sub(now).min(self.period_ns)));
+        let wake_ns = self.clear_of_ticks(wake_ns.min(now.saturating_add(self.period_ns)));
+        std::thread::sleep(Duration::from_nanos(wake_ns.saturating_sub(now)));
         Ok(())
+    }
+
+    /// A time to wake up at: the one that is given, or a little after the tick that it comes beside.
+    fn clear_of_ticks(&self, wake_ns: u64) -> u64 {
+        clear_of_ticks(wake_ns, self.schedule_start_ns, self.period_ns)
     }
 
     fn look(&mut self) {
@@ -267,5 +279,39 @@ impl Peer {
         if self.client.submit(&intent).is_err() {
             self.report.returned += 1;
         }
+    }
+}
+
+/// `wake_ns`, moved past a tick's start that it falls beside. A start of 0 is not known: nothing moves.
+fn clear_of_ticks(wake_ns: u64, schedule_start_ns: u64, period_ns: u64) -> u64 {
+    let Some(since_ns) = wake_ns.checked_sub(schedule_start_ns) else { return wake_ns };
+    // A first look comes as long after the start.
+    let beside_ns = since_ns.saturating_add(KEEP_CLEAR_NS) % period_ns.max(1);
+    let clear_ns = KEEP_CLEAR_NS + LOOK_NS;
+    if schedule_start_ns == 0 || beside_ns >= clear_ns || clear_ns >= period_ns {
+        return wake_ns;
+    }
+    wake_ns.saturating_add(clear_ns - beside_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_timer_goes_off_beside_a_tick() {
+        let clear = |wake_ns| clear_of_ticks(wake_ns, 500_000, 1_000_000);
+        assert_eq!(clear(3_000_000), 3_000_000, "half way between two");
+        assert_eq!(clear(3_489_999), 3_489_999);
+        for beside in [3_490_000, 3_495_000, 3_500_000, 3_500_001, 3_549_999] {
+            assert_eq!(clear(beside), 3_550_000, "{beside}");
+        }
+        assert_eq!(clear(3_550_000), 3_550_000);
+        assert_eq!(clear_of_ticks(3_500_000, 0, 1_000_000), 3_500_000, "no schedule is known");
+        assert_eq!(
+            clear_of_ticks(105_000, 100_000, 20_000),
+            105_000,
+            "no room in so short a period"
+        );
     }
 }
