@@ -23,7 +23,7 @@ pub mod board;
 #[allow(unsafe_code)]
 mod checksum;
 mod client;
-mod codec;
+pub mod codec;
 mod error;
 mod guardian;
 mod handshake;
