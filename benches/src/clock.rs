@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 /// For how long the counter is compared with the system's clock.
 const COMPARED: Duration = Duration::from_millis(50);
-/// Looks from which the cost of one is taken.
-const LOOKS: usize = 1001;
+/// Looks in a row from which the cost of one is taken, and how often that is tried.
+const LOOKS: u32 = 200;
+const TRIES: u32 = 50;
 
 /// The counter now. What stands before and after it may overlap with it, as between two round
 /// trips, whose own dependencies keep them in order.
@@ -61,8 +62,8 @@ fn fence() {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     count_ns: f64,
-    cost: u64,
-    fenced_cost: u64,
+    cost: f64,
+    fenced_cost: f64,
 }
 
 impl Clock {
@@ -84,8 +85,8 @@ impl Clock {
 
     /// Counts as nanoseconds.
     #[must_use]
-    pub fn ns(&self, counts: u64) -> f64 {
-        counts as f64 * self.count_ns
+    pub fn ns(&self, counts: f64) -> f64 {
+        counts * self.count_ns
     }
 
     /// Nanoseconds as counts.
@@ -94,24 +95,17 @@ impl Clock {
         (time.as_nanos() as f64 / self.count_ns) as u64
     }
 
-    /// What a [`stamp`] between two others costs, ns. It is left in what is measured, in the raw
+    /// What a [`stamp`] among others costs, counts. It is left in what is measured, in the raw
     /// hand-over as in what is compared with it.
     #[must_use]
-    pub fn cost_ns(&self) -> f64 {
-        self.ns(self.cost)
+    pub fn cost(&self) -> f64 {
+        self.cost
     }
 
-    /// What a [`stamp_fenced`] costs, ns.
+    /// What a [`stamp_fenced`] costs, counts; to be subtracted.
     #[must_use]
-    pub fn fenced_cost_ns(&self) -> f64 {
-        self.ns(self.fenced_cost)
-    }
-
-    /// The time between two fenced stamps without their cost, in counts.
-    #[inline]
-    #[must_use]
-    pub fn between_fenced(&self, first: u64, last: u64) -> u64 {
-        last.wrapping_sub(first).saturating_sub(self.fenced_cost)
+    pub fn fenced_cost(&self) -> f64 {
+        self.fenced_cost
     }
 }
 
@@ -121,15 +115,15 @@ impl Default for Clock {
     }
 }
 
-fn cost(look: impl Fn() -> u64) -> u64 {
-    let mut costs: Vec<u64> = (0..LOOKS)
-        .map(|_| {
-            let first = look();
-            look().wrapping_sub(first)
-        })
-        .collect();
-    costs.sort_unstable();
-    costs.get(LOOKS / 2).copied().unwrap_or(0)
+/// The shortest time of several looks in a row, for one of them: whatever came in between made
+/// others longer.
+fn cost(look: impl Fn() -> u64) -> f64 {
+    let run = |_| {
+        let first = look();
+        let last = (0..LOOKS).fold(first, |_, _| look());
+        last.wrapping_sub(first)
+    };
+    (0..TRIES).map(run).min().unwrap_or(0) as f64 / f64::from(LOOKS)
 }
 
 #[cfg(test)]
@@ -141,7 +135,8 @@ mod tests {
         let clock = Clock::new();
         let (begun, first) = (Instant::now(), stamp());
         std::thread::sleep(Duration::from_millis(20));
-        let (ns, truth_ns) = (clock.ns(stamp() - first), begun.elapsed().as_nanos() as f64);
+        let (ns, truth_ns) =
+            (clock.ns((stamp() - first) as f64), begun.elapsed().as_nanos() as f64);
         assert!((ns / truth_ns - 1.0).abs() < 0.1, "{ns} ns where {truth_ns} ns passed");
     }
 }

@@ -128,7 +128,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
 
     let [far_pinned, far_real_time, ..] = peer.answer()?;
     let pinned = host::pin(cores.near) && far_pinned == 1;
-    let real_time = setup.real_time && host::real_time() && far_real_time == 1;
+    let real_time = setup.real_time.then(|| host::real_time() && far_real_time == 1);
     let awake = host::stay_awake();
     let clock = Clock::new();
     let host = Host {
@@ -136,8 +136,8 @@ fn run(options: &Options) -> Result<bool, Failure> {
         pinned,
         real_time,
         stays_awake: awake.is_some(),
-        clock_cost_ns: clock.cost_ns(),
-        clock_fenced_cost_ns: clock.fenced_cost_ns(),
+        clock_cost_ns: clock.ns(clock.cost()),
+        clock_fenced_cost_ns: clock.ns(clock.fenced_cost()),
     };
     let smoke = options.smoke;
     let mut near =

@@ -57,7 +57,7 @@ impl Near<'_> {
 
     fn raw_ns(&mut self) -> Result<f64, Failure> {
         match self.measure(Item::Raw)? {
-            Found::Times { times, .. } => Ok(times.p50_ns),
+            Found::Times { times, .. } => Ok(times.middle_ns),
             Found::Rate { .. } => Err(Failure::Disagreement("what a raw probe gives")),
         }
     }
@@ -88,18 +88,18 @@ impl Near<'_> {
             Item::Pipe => ping(&mut ends.pipe, rounds, check, samples)?,
             Item::RtrbRate => {
                 let counts = threads::rtrb(rounds, check, self.cores.far)?;
-                return Ok(Found::rate(rounds.all(), clock.ns(counts)));
+                return Ok(Found::rate(rounds.all(), clock.ns(counts as f64)));
             }
             Item::RingRate => {
                 let counts =
                     until_all_there(order, signals, || flood(&mut ends.small, rounds, check))?;
-                return Ok(Found::rate(rounds.all(), clock.ns(counts)));
+                return Ok(Found::rate(rounds.all(), clock.ns(counts as f64)));
             }
             Item::IceoryxRate => {
                 let counts = until_all_there(order, signals, || {
                     flood(&mut ends.iceoryx_small, rounds, check)
                 })?;
-                return Ok(Found::rate(rounds.all(), clock.ns(counts)));
+                return Ok(Found::rate(rounds.all(), clock.ns(counts as f64)));
             }
             Item::Value(kind, load) => {
                 let looks = Looks { order, load, signals, clock };
@@ -110,7 +110,7 @@ impl Near<'_> {
                 };
             }
         }
-        Ok(Found::Times { times: Summary::of(samples, WAYS, clock), looks: None })
+        Ok(Found::Times { times: Summary::of(samples, 0.0, WAYS, clock), looks: None })
     }
 }
 
@@ -176,7 +176,7 @@ impl Looks<'_> {
             let look = cell.read(&mut value);
             let to = stamp_fenced();
             if round > rounds.warm {
-                samples.push(self.clock.between_fenced(from, to));
+                samples.push(to.wrapping_sub(from));
                 counts.retries += u64::from(look.retries);
                 counts.retries_max = counts.retries_max.max(look.retries);
                 counts.stale += u64::from(!look.whole);
@@ -189,7 +189,7 @@ impl Looks<'_> {
             }
         }
         self.signals.stop.store(self.order.sequence, Ordering::Release);
-        let times = Summary::of(samples, 1, self.clock);
+        let times = Summary::of(samples, self.clock.fenced_cost(), 1, self.clock);
         Ok(Found::Times { times, looks: Some(counts) })
     }
 

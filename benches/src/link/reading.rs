@@ -75,11 +75,11 @@ impl Found {
         Found::Rate { per_s: records as f64 * 1e9 / ns.max(1.0) }
     }
 
-    /// What is compared: the median time, or the rate.
+    /// What is compared: the middle time, or the rate.
     #[must_use]
     pub fn value(&self) -> f64 {
         match self {
-            Found::Times { times, .. } => times.p50_ns,
+            Found::Times { times, .. } => times.middle_ns,
             Found::Rate { per_s } => *per_s,
         }
     }
@@ -95,7 +95,7 @@ pub struct Reading {
     pub placement: Placement,
     /// The probes differ by more than [`MOVED_FACTOR`].
     pub moved: bool,
-    /// One way of the raw hand-over right before, median, ns.
+    /// One way of the raw hand-over right before, its middle, ns.
     pub raw_before_ns: f64,
     /// Right after, ns.
     pub raw_after_ns: f64,

@@ -18,8 +18,8 @@ pub struct Host {
     pub cores: Cores,
     /// Both processes are pinned.
     pub pinned: bool,
-    /// Both run with SCHED_FIFO.
-    pub real_time: bool,
+    /// Both run with SCHED_FIFO; none: not asked for.
+    pub real_time: Option<bool>,
     /// `/dev/cpu_dma_latency` is held at 0.
     pub stays_awake: bool,
     /// What a look at the clock costs, ns: part of every round trip, the raw one's too.
@@ -60,12 +60,13 @@ impl fmt::Display for Report {
             f,
             "Medians over the repetitions that stayed in one placement (raw probes before and after \
              within a factor\nof {MOVED_FACTOR}), maximum over them; one way, or one look. Rows in \
-             brackets are of those that moved.\n"
+             brackets are of those that moved.\nThe middle is the median over blocks of 16 of their \
+             mean, finer than the clock\'s steps; it is what is compared.\n"
         )?;
         writeln!(
             f,
-            "{:<52} {:>10} {:>3} {:>9} {:>9} {:>9} {:>11} {:>7}",
-            "", "placement", "n", "p50 ns", "p99", "p99.9", "max", "x R2"
+            "{:<52} {:>10} {:>3} {:>9} {:>9} {:>9} {:>9} {:>11} {:>7}",
+            "", "placement", "n", "middle ns", "p50", "p99", "p99.9", "max", "x R2"
         )?;
         for item in ALL.into_iter().filter(|item| *item != Item::Raw) {
             self.rows(f, item)?;
@@ -122,7 +123,9 @@ fn readings_row(
         let per_s = middle(&|reading| reading.found.value()).unwrap_or(f64::NAN);
         return writeln!(f, " {:>9.2} M/s", per_s / 1e6);
     }
-    for pick in [times(|t| t.p50_ns), times(|t| t.p99_ns), times(|t| t.p99_9_ns)] {
+    for pick in
+        [times(|t| t.middle_ns), times(|t| t.p50_ns), times(|t| t.p99_ns), times(|t| t.p99_9_ns)]
+    {
         write!(f, " {:>9.1}", middle(&pick).unwrap_or(f64::NAN))?;
     }
     let max = times(|t| t.max_ns);
@@ -180,7 +183,7 @@ impl fmt::Display for Host {
             self.cores.near,
             self.cores.far,
             granted(self.pinned),
-            granted(self.real_time),
+            self.real_time.map_or("not asked for", granted),
             granted(self.stays_awake),
             self.clock_cost_ns,
             self.clock_fenced_cost_ns,

@@ -226,8 +226,8 @@ mod tests {
     use crate::link::reading::Found;
     use crate::stats::Summary;
 
-    fn repetition(before_ns: f64, after_ns: f64, p50_ns: f64) -> Vec<Reading> {
-        let times = Summary { p50_ns, ..Summary::default() };
+    fn repetition(before_ns: f64, after_ns: f64, middle_ns: f64) -> Vec<Reading> {
+        let times = Summary { middle_ns, ..Summary::default() };
         let found = Found::Times { times, looks: None };
         vec![Reading::new(Item::Ring56, before_ns, after_ns, found)]
     }
@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn two_items_are_compared_only_where_all_four_probes_agree() {
-        let of = |item, raw_ns, p50_ns| {
-            let times = Summary { p50_ns, ..Summary::default() };
+        let of = |item, raw_ns, middle_ns| {
+            let times = Summary { middle_ns, ..Summary::default() };
             Reading::new(item, raw_ns, raw_ns, Found::Times { times, looks: None })
         };
         let stayed = vec![of(Item::Ring56, 50.0, 50.0), of(Item::Iceoryx64, 51.0, 360.0)];
