@@ -88,4 +88,16 @@ mod tests {
         assert!(Cores::choose(Some("a,b")).is_err());
         assert!(Cores::choose(None).is_ok());
     }
+
+    #[test]
+    fn a_priority_that_is_granted_is_read_back() {
+        let thread = std::thread::spawn(|| {
+            let granted = real_time();
+            let found = thread_priority::thread_schedule_policy().unwrap();
+            let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+            (granted, found == fifo)
+        });
+        let (granted, is_fifo) = thread.join().unwrap();
+        assert_eq!(granted, is_fifo);
+    }
 }
