@@ -19,7 +19,7 @@ fn every_record_arrives_as_it_was_sent() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["smoke"], true);
     let readings = report["repetitions"][0].as_array().unwrap();
-    assert_eq!(readings.len(), 22, "each item once");
+    assert_eq!(readings.len(), 23, "each item once");
     for reading in readings {
         let found = &reading["found"];
         let count = found["times"]["times"]["count"].as_u64();

@@ -13,6 +13,9 @@ use crate::failure::Failure;
 
 /// Rings of 56 byte payloads: 256 slots of 128 bytes, as the link's verdicts.
 pub const SMALL: Shape = Shape::new(256, slot(ring::HEAD + SMALL_WORDS));
+/// The same with 64 slots, as the link's intents: both directions fit into the nearest cache, which the
+/// 64 KiB of those above do not.
+pub const SHORT: Shape = Shape::new(64, SMALL.stride());
 /// Rings of 248 byte payloads: 64 slots of 256 bytes.
 pub const LARGE: Shape = Shape::new(64, slot(ring::HEAD + LARGE_WORDS));
 /// The board of 256 byte values.
@@ -28,12 +31,12 @@ const fn slot(words: usize) -> usize {
 
 /// Words of everything below, each part rounded up to lines.
 pub const WORDS: usize = LINES * LINE_WORDS
-    + 2 * (SMALL.words() + LARGE.words() + INTENTS.words())
+    + 2 * (SMALL.words() + SHORT.words() + LARGE.words() + INTENTS.words())
     + BOARD.words()
     + 4 * CELL_WORDS;
 /// Parts that are one word on a line: the raw hand-over's, rings' read indices, the cells' words,
 /// the signals.
-const LINES: usize = 2 + 2 * 3 + 2 + 3;
+const LINES: usize = 2 + 2 * 4 + 2 + 3;
 
 /// A ring, and the word in which its receiver says how far it has come.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,8 @@ pub struct Area<'m> {
     pub raw: Both<&'m AtomicU64>,
     /// 56 byte payloads.
     pub small: Both<Way<'m>>,
+    /// 56 byte payloads in fewer slots.
+    pub short: Both<Way<'m>>,
     /// 248 byte payloads.
     pub large: Both<Way<'m>>,
     /// Intents.
@@ -95,6 +100,7 @@ impl<'m> Area<'m> {
         Ok(Area {
             raw: Both { there: rest.line()?, back: rest.line()? },
             small: rest.ways(SMALL)?,
+            short: rest.ways(SHORT)?,
             large: rest.ways(LARGE)?,
             intents: rest.ways(INTENTS)?,
             board: (rest.part(BOARD.words())?, rest.line()?),

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 
-use super::area::{Area, LARGE, SMALL};
+use super::area::{Area, LARGE, SHORT, SMALL};
 use super::cells::{Board, Seqlock, Triple};
 use super::channels::{
     Bytes, FOUR_LINES, Iceoryx, Intents, LARGE_WORDS, LINE, Raw, Ring, SMALL_WORDS,
@@ -30,6 +30,8 @@ pub struct Ends<'m> {
     pub raw: Raw<'m>,
     /// 56 bytes.
     pub small: Ring<'m, SMALL_WORDS>,
+    /// 56 bytes in fewer slots.
+    pub short: Ring<'m, SMALL_WORDS>,
     /// 248 bytes.
     pub large: Ring<'m, LARGE_WORDS>,
     /// Intents.
@@ -77,6 +79,7 @@ impl<'m> Ends<'m> {
         Ok(Ends {
             raw: Raw::new(area.raw, side),
             small: Ring::new(SMALL, area.small, side),
+            short: Ring::new(SHORT, area.short, side),
             large: Ring::new(LARGE, area.large, side),
             intents: Intents::new(area.intents, side),
             iceoryx_small: Iceoryx::new(run, side)?,

@@ -47,6 +47,7 @@ fn obey(order: &Order, ends: &mut Ends, check: Check, clock: &Clock) -> Result<(
     match order.item {
         Item::Raw => echo(&mut ends.raw, rounds, check),
         Item::Ring56 => echo(&mut ends.small, rounds, check),
+        Item::Ring56Short => echo(&mut ends.short, rounds, check),
         Item::Ring248 => echo(&mut ends.large, rounds, check),
         Item::Intent => echo(&mut ends.intents, rounds, check),
         Item::Iceoryx64 => echo(&mut ends.iceoryx_small, rounds, check),

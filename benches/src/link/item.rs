@@ -35,6 +35,8 @@ pub enum Item {
     Raw,
     /// One way of the link's ring: 56 bytes.
     Ring56,
+    /// 56 bytes in 64 slots instead of 256.
+    Ring56Short,
     /// 248 bytes.
     Ring248,
     /// An intent, encoded and decoded.
@@ -58,10 +60,11 @@ pub enum Item {
 }
 
 /// All, in the order in which they are measured; what is compared stands together.
-pub const ALL: [Item; 23] = [
+pub const ALL: [Item; 24] = [
     Item::Raw,
     Item::Ring56,
     Item::Iceoryx64,
+    Item::Ring56Short,
     Item::Ring248,
     Item::Iceoryx256,
     Item::Intent,
@@ -103,7 +106,9 @@ impl Item {
     pub fn rounds(self) -> Rounds {
         match self {
             Item::Raw => Rounds { warm: 2_000, kept: 20_000 },
-            Item::Ring56 | Item::Ring248 => Rounds { warm: 5_000, kept: 100_000 },
+            Item::Ring56 | Item::Ring56Short | Item::Ring248 => {
+                Rounds { warm: 5_000, kept: 100_000 }
+            }
             Item::Intent | Item::Iceoryx64 | Item::Iceoryx256 => {
                 Rounds { warm: 5_000, kept: 50_000 }
             }
@@ -133,6 +138,7 @@ impl fmt::Display for Item {
         let name = match self {
             Item::Raw => "raw hand-over, two lines (R2)",
             Item::Ring56 => "ring, 56 B, checked",
+            Item::Ring56Short => "ring, 56 B, checked, 64 slots",
             Item::Ring248 => "ring, 248 B, checked",
             Item::Intent => "ring, an intent, encoded and decoded",
             Item::Iceoryx64 => "iceoryx2, 64 B",
@@ -170,6 +176,6 @@ mod tests {
         for item in ALL {
             assert_eq!(Item::of(item.number()), Some(item));
         }
-        assert_eq!(Item::of(23), None);
+        assert_eq!(Item::of(24), None);
     }
 }

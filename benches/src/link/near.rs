@@ -80,6 +80,7 @@ impl Near<'_> {
         match order.item {
             Item::Raw => ping(&mut ends.raw, rounds, check, samples)?,
             Item::Ring56 => ping(&mut ends.small, rounds, check, samples)?,
+            Item::Ring56Short => ping(&mut ends.short, rounds, check, samples)?,
             Item::Ring248 => ping(&mut ends.large, rounds, check, samples)?,
             Item::Intent => ping(&mut ends.intents, rounds, check, samples)?,
             Item::Iceoryx64 => ping(&mut ends.iceoryx_small, rounds, check, samples)?,
