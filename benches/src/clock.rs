@@ -20,7 +20,7 @@ pub fn stamp() -> u64 {
 }
 
 /// The counter now, with everything before it done and nothing after it begun: for what is shorter
-/// than the processor's view ahead. Its cost is to be subtracted ([`Clock::fenced_cost_ns`]).
+/// than the processor's view ahead. Its cost is to be subtracted ([`Clock::fenced_cost`]).
 #[inline]
 #[must_use]
 pub fn stamp_fenced() -> u64 {

@@ -108,7 +108,7 @@ fn a_campaign_writes_a_report_whose_numbers_are_consistent() {
     let page = read(&folder.path("out/certificate.html"));
     assert!(page.contains("It is not a safety certification"));
     assert_eq!(page.matches("<svg").count(), 3);
-    let certificate = Certificate::parse(&report.to_string(), "report").unwrap();
+    let certificate = Certificate::parse(report.to_string(), "report").unwrap();
     assert_eq!(certificate.faults.iter().map(FaultRecord::held).collect::<Vec<_>>(), {
         let held = all.iter().map(|fault| fault["held"].as_bool().unwrap());
         held.collect::<Vec<_>>()
@@ -222,7 +222,7 @@ fn a_robot_that_requires_a_certificate_arms_by_the_right_one_only() {
     let args = ["certify", "--robot", "arm.toml", "--times", "1", "--out", "out"];
     let output = mechos(&folder, &args);
     let report = folder.path("out/certificate.json");
-    let certificate = Certificate::parse(&read(&report), "report")
+    let certificate = Certificate::parse(read(&report), "report")
         .unwrap_or_else(|error| panic!("{error}\n{}", text(&output)));
     assert_eq!(certificate.faults.len(), FAULTS.len());
     for fault in &certificate.faults {
