@@ -1,6 +1,10 @@
-//! The rings and the board under every order that the memory model allows.
+//! The rings, the board and the stop word under every order that the memory model allows: all
+//! interleavings of each small case, without a bound on preemption, counted.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p shm-protocol --release --test loom`
+//! `RUSTFLAGS="--cfg loom" cargo test -p shm-protocol --release --test loom -- --nocapture`
+//!
+//! Each comment names the orderings without which its model fails; `orderings.py` weakens every one
+//! of them and holds the comments to what it finds.
 #![allow(unexpected_cfgs, reason = "set by whoever runs the models")]
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
@@ -44,22 +48,36 @@ fn words(count: usize) -> Vec<Word> {
 /// Slots of a head and two words, so that a torn copy shows.
 const SHAPE: Shape = Shape::new(2, 3);
 
-fn model(check: impl Fn() + Sync + Send + 'static) {
+/// Runs one case to its end and says how many interleavings it has.
+fn model(name: &str, check: impl Fn() + Sync + Send + 'static) {
+    use std::sync::atomic::AtomicU64;
+    let count = std::sync::Arc::new(AtomicU64::new(0));
+    let counted = count.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(check);
+    builder.preemption_bound = None;
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        check();
+    });
+    println!("{name}: {} interleavings", count.load(Ordering::Relaxed));
 }
 
+/// The ring, gone round twice.
+/// Fails when weakened: ring::send store Release, ring::receive load Acquire.
 #[test]
 fn a_record_is_received_whole_and_its_slot_is_used_again_only_afterwards() {
-    model(|| {
+    model("a_record_is_received_whole_and_its_slot_is_used_again_only_afterwards", || {
         let page = Arc::new((words(SHAPE.words()), words(1)));
         let sender = {
             let page = page.clone();
             thread::spawn(move || {
                 let mut sender = Sender::default();
-                // One more than there are slots.
-                (1..=3).filter(|n| sender.send(SHAPE, &page.0, &page.1[0], &[*n; 2])).count() as u64
+                // Twice as many tries as there are slots; numbered by what was taken.
+                for _ in 0..4 {
+                    let number = sender.sent() + 1;
+                    let _ = sender.send(SHAPE, &page.0, &page.1[0], &[number; 2]);
+                }
+                sender.sent()
             })
         };
         let mut receiver = Receiver::default();
@@ -71,7 +89,9 @@ fn a_record_is_received_whole_and_its_slot_is_used_again_only_afterwards() {
             receiver.publish(&page.1[0]);
             Some(())
         };
-        while receiver.received() < 2 && take(&mut receiver).is_some() {}
+        for _ in 0..3 {
+            let _ = take(&mut receiver);
+        }
         let sent = sender.join().unwrap();
         while take(&mut receiver).is_some() {}
         assert!(sent >= 2);
@@ -87,10 +107,14 @@ unsafe impl Sync for Slot {}
 // SAFETY: as above.
 unsafe impl Send for Slot {}
 
+/// What the words themselves cannot show: loom puts no load off behind a later store of its thread, so
+/// that a slot used again too early is told by an access beside the words.
+/// Fails when weakened: ring::send store Release, ring::receive load Acquire,
+/// ring::publish store Release, ring::free load Acquire.
 #[test]
 fn a_slot_is_free_only_after_the_receiver_is_done_with_it() {
     const ONE: Shape = Shape::new(1, 3);
-    model(|| {
+    model("a_slot_is_free_only_after_the_receiver_is_done_with_it", || {
         let page = Arc::new((words(ONE.words()), words(1), Slot(loom::cell::UnsafeCell::new(0))));
         let sender = {
             let page = page.clone();
@@ -115,9 +139,11 @@ fn a_slot_is_free_only_after_the_receiver_is_done_with_it() {
     });
 }
 
+/// The board, its slots overwritten under the reader.
+/// Fails when weakened: stamp::write fence Release, stamp::read fence Acquire.
 #[test]
 fn the_board_gives_whole_values_and_never_goes_back() {
-    model(|| {
+    model("the_board_gives_whole_values_and_never_goes_back", || {
         let page = Arc::new((words(SHAPE.words()), words(1)));
         let writer = {
             let page = page.clone();
@@ -144,9 +170,11 @@ fn the_board_gives_whole_values_and_never_goes_back() {
     });
 }
 
+/// The lossy ring, its slots overwritten under the reader.
+/// Fails when weakened: stamp::write fence Release, stamp::read fence Acquire.
 #[test]
 fn events_are_read_or_counted_as_missed() {
-    model(|| {
+    model("events_are_read_or_counted_as_missed", || {
         let page = Arc::new((words(SHAPE.words()), words(1)));
         let writer = {
             let page = page.clone();
@@ -159,9 +187,11 @@ fn events_are_read_or_counted_as_missed() {
         };
         let (mut reader, mut read) = (lossy::Reader::default(), 0);
         let mut value = [0; 2];
-        if reader.next(SHAPE, &page.0, &page.1[0], &mut value) {
-            assert_eq!(value[0], value[1], "torn");
-            read += 1;
+        for _ in 0..2 {
+            if reader.next(SHAPE, &page.0, &page.1[0], &mut value) {
+                assert_eq!(value[0], value[1], "torn");
+                read += 1;
+            }
         }
         writer.join().unwrap();
         while reader.next(SHAPE, &page.0, &page.1[0], &mut value) {
@@ -172,11 +202,13 @@ fn events_are_read_or_counted_as_missed() {
     });
 }
 
-/// Each of the three below leaves out what would cover for a missing order: the stamps without a
-/// number of the newest, the numbers where nothing is overwritten.
+/// This one and the two after it leave out what would cover for a missing order: here the number of
+/// the newest, there the overwriting.
+///
+/// Fails when weakened: stamp::write store Release, stamp::read load Acquire.
 #[test]
 fn a_complete_stamp_alone_shows_the_whole_value() {
-    model(|| {
+    model("a_complete_stamp_alone_shows_the_whole_value", || {
         let page = Arc::new(words(SHAPE.stride()));
         let writer = {
             let page = page.clone();
@@ -190,9 +222,11 @@ fn a_complete_stamp_alone_shows_the_whole_value() {
     });
 }
 
+/// The board, nothing overwritten.
+/// Fails when weakened: board::publish store Release, board::read load Acquire.
 #[test]
 fn a_board_that_names_a_value_has_it() {
-    model(|| {
+    model("a_board_that_names_a_value_has_it", || {
         let page = Arc::new((words(SHAPE.words()), words(1)));
         let writer = {
             let page = page.clone();
@@ -212,9 +246,11 @@ fn a_board_that_names_a_value_has_it() {
     });
 }
 
+/// The lossy ring, nothing overwritten.
+/// Fails when weakened: lossy::push store Release, lossy::next load Acquire.
 #[test]
 fn no_event_is_missed_where_none_is_overwritten() {
-    model(|| {
+    model("no_event_is_missed_where_none_is_overwritten", || {
         let page = Arc::new((words(SHAPE.words()), words(1)));
         let writer = {
             let page = page.clone();
@@ -234,9 +270,11 @@ fn no_event_is_missed_where_none_is_overwritten() {
     });
 }
 
+/// A stop word that two threads of the planner count up.
+/// Fails when weakened: words::count_up add_one Release, words::counted load Acquire.
 #[test]
 fn a_stop_is_seen_with_what_was_written_before_it_and_none_is_lost() {
-    model(|| {
+    model("a_stop_is_seen_with_what_was_written_before_it_and_none_is_lost", || {
         let page = Arc::new(words(2));
         let askers: Vec<_> = (0..2)
             .map(|_| {
@@ -254,5 +292,28 @@ fn a_stop_is_seen_with_what_was_written_before_it_and_none_is_lost() {
             asker.join().unwrap();
         }
         assert_eq!(counted(&page[1]), 2);
+    });
+}
+
+/// The stop word beside a ring that takes nothing more.
+/// Fails when weakened: words::count_up add_one Release, words::counted load Acquire.
+#[test]
+fn a_stop_overtakes_a_full_ring() {
+    model("a_stop_overtakes_a_full_ring", || {
+        let page = Arc::new((words(SHAPE.words()), words(2)));
+        let planner = {
+            let page = page.clone();
+            thread::spawn(move || {
+                let mut sender = Sender::default();
+                while sender.send(SHAPE, &page.0, &page.1[0], &[sender.sent() + 1; 2]) {}
+                count_up(&page.1[1]);
+            })
+        };
+        let receiver = Receiver::default();
+        if counted(&page.1[1]) != 0 {
+            assert_eq!(receiver.waiting(SHAPE, &page.0), SHAPE.slots());
+        }
+        planner.join().unwrap();
+        assert_eq!(counted(&page.1[1]), 1);
     });
 }
