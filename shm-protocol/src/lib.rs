@@ -25,6 +25,8 @@ mod checksum;
 mod client;
 pub mod codec;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guardian;
 mod handshake;
 pub mod layout;

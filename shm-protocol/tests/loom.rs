@@ -5,7 +5,6 @@
 //!
 //! Each comment names the orderings without which its model fails; `orderings.py` weakens every one
 //! of them and holds the comments to what it finds.
-#![allow(unexpected_cfgs, reason = "set by whoever runs the models")]
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 

@@ -121,7 +121,7 @@ impl Peer {
             }
         }
         // Some end by themselves before the next one comes.
-        if self.ticks % 3 == 0 {
+        if self.ticks.is_multiple_of(3) {
             match self.active {
                 Some(number) if number % 2 == 0 => {
                     self.end_active(VerdictKind::Completed, &mut counts.completed);
