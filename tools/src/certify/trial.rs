@@ -352,6 +352,11 @@ fn recover(bench: &mut Bench, fault: Fault) -> Result<(), String> {
             }
             bench.start_again(Process::Rt)
         }
+        // mechos-rt goes on after a few panics and then ends itself: each trial gets a new one.
+        Fault::ControlPanic => {
+            bench.signal(Process::Rt, Signal::SIGKILL);
+            bench.start_again(Process::Rt)
+        }
         _ if fault.loops() => bench.start_again(Process::Rt),
         _ => Ok(()),
     }
