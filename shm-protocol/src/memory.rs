@@ -193,6 +193,12 @@ impl<P> Mapped<P> {
     pub(crate) fn is_locked(&self) -> bool {
         self.raw.locked
     }
+
+    /// Brings back every page that a peer has punched out from under a mapping that only reads. Locked
+    /// memory is no help against that, only a closed file is: after this no access faults any more.
+    pub(crate) fn touch_again(&self) {
+        self.raw.touch(false);
+    }
 }
 
 impl<P> Deref for Mapped<P> {

@@ -69,6 +69,8 @@ impl PageSet {
     /// The peer has mapped: no further writable mapping of the intent page, and no hole in it.
     pub(crate) fn close(self) -> Result<ServerEnd, MemoryError> {
         self.intent_memory.close_for_writing()?;
+        // Until now the peer could punch holes, and the control thread would fault them in.
+        self.intent.touch_again();
         // The descriptors close here: the peer has its own.
         Ok(ServerEnd::new(self.generation, self.intent, self.telemetry))
     }

@@ -12,7 +12,7 @@ use common::*;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mprotect, munmap};
-use shm_protocol::layout::IntentPage;
+use shm_protocol::layout::{INTENTS, IntentPage};
 use shm_protocol::{LinkServer, PageSet};
 
 const READ: ProtFlags = ProtFlags::PROT_READ;
@@ -130,4 +130,44 @@ fn the_maker_of_the_intent_page_gives_its_own_way_in_up() {
     let [intent, telemetry] = set.descriptors();
     assert!(seals(intent).contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW));
     nothing_changes(telemetry);
+}
+
+/// Page faults of this thread so far.
+fn faults() -> i64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the call fills the struct, which outlives it; it fails for a wrong number only.
+    let usage = unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()), 0);
+        usage.assume_init()
+    };
+    usage.ru_minflt + usage.ru_majflt
+}
+
+#[test]
+fn holes_from_before_it_was_closed_cost_the_real_time_side_no_page_fault() {
+    let directory = Directory::new();
+    let path = directory.path("link.sock");
+    let mut server = LinkServer::bind(&path, own_uid(), 0o600).unwrap();
+    // The first time pays for what the looks themselves touch.
+    for holed in [false, true] {
+        let (peer, [page, _telemetry]) = raw_pages(&mut server, &path);
+        let map = Map::new(page.as_fd(), BOTH).unwrap();
+        if holed {
+            let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            fallocate(&page, punch, 0, map.1 as i64).expect("it is not closed yet");
+            map.remove().expect("it is not closed yet");
+        }
+        let mut end = raw_go(&mut server, &peer).end;
+        // A record in every slot, so that every page is looked at.
+        for index in 0..INTENTS.slots() {
+            let place = (27 * index % INTENTS.slots()) as usize * INTENTS.stride();
+            map.intent_page().intents[place].store(index + 1, Ordering::Release);
+        }
+        let before = faults();
+        assert_eq!((end.heartbeat(), end.queued()), (0, 64));
+        while end.pop().is_some() {}
+        let faults = faults() - before;
+        assert!(!holed || faults == 0, "{faults} page faults");
+        assert_eq!(end.taken(), 64);
+    }
 }
