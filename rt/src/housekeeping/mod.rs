@@ -4,6 +4,7 @@
 //! a setpoint; a peer's death that it sees goes to the control thread as one word.
 
 pub mod certificate;
+mod generations;
 mod guardian;
 mod halts;
 mod latency;

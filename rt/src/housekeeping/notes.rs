@@ -90,7 +90,7 @@ fn handle(note: Note, book: &mut StatusBook, errands: &mut Errands) {
         Note::BusOpened { bus } => info!(bus, "bus open"),
         Note::BusLost { bus, t_ns } => error!(bus, t_ns, "bus lost"),
         Note::LinkRetired { generation, submitted, returned, taken } => {
-            book.old.add(submitted, returned, taken);
+            book.retired(generation, submitted, returned, taken);
             info!(generation, submitted, returned, taken, "planner's connection retired");
         }
     }

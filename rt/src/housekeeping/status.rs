@@ -14,6 +14,7 @@ use mechos_robot::Robot;
 use shm_protocol::records::Cause;
 
 use super::certificate::CertificateKeeper;
+use super::generations::{OldGenerations, believed};
 use super::halts::Halts;
 use super::latency::LatencyBook;
 use crate::args::Args;
@@ -27,27 +28,6 @@ use crate::timing::Lost;
 
 /// Misses and injected faults that are kept, each; the oldest go first.
 const RECENT_MAX: usize = 32;
-
-/// Planner connections that have ended, added up.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OldGenerations {
-    submitted: u64,
-    returned: u64,
-    lost: u64,
-}
-
-impl OldGenerations {
-    /// Adds a connection that has ended. What its sender claims to have submitted and what was
-    /// neither returned nor taken is lost with it.
-    pub fn add(&mut self, submitted: u64, returned: u64, taken: u64) {
-        // A sender that lies about its counters gets sums that are consistent with what was taken.
-        let submitted = submitted.max(taken.saturating_add(returned));
-        self.submitted = self.submitted.saturating_add(submitted);
-        self.returned = self.returned.saturating_add(returned);
-        let lost = submitted.saturating_sub(returned).saturating_sub(taken);
-        self.lost = self.lost.saturating_add(lost);
-    }
-}
 
 /// Everything that a status is made of.
 pub struct StatusBook {
@@ -69,7 +49,7 @@ pub struct StatusBook {
     /// The newest snapshot.
     pub snapshot: Option<Snapshot>,
     /// Ended planner connections.
-    pub old: OldGenerations,
+    old: OldGenerations,
     /// The processes.
     pub pids: Pids,
     /// The certificate that arming may need.
@@ -117,6 +97,14 @@ impl StatusBook {
     /// Adds a miss.
     pub fn miss(&mut self, miss: MissStatus) {
         keep(&mut self.misses, miss);
+    }
+
+    /// A planner's connection has ended. The snapshot at hand may still show it: it counts once.
+    pub fn retired(&mut self, generation: u32, submitted: u64, returned: u64, taken: u64) {
+        self.old.add(submitted, returned, taken);
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.link = snapshot.link.filter(|link| link.generation != generation);
+        }
     }
 
     /// When the newest miss was noticed, CLOCK_MONOTONIC ns.
@@ -206,9 +194,10 @@ impl StatusBook {
     fn sums(&self, snapshot: &Snapshot) -> IntentSums {
         let counters = snapshot.counters;
         let link = snapshot.link.unwrap_or_default();
+        let counts = believed(link.submitted, link.returned, link.taken, link.queued);
         IntentSums {
-            submitted: self.old.submitted.saturating_add(link.submitted),
-            returned: self.old.returned.saturating_add(link.returned),
+            submitted: self.old.submitted.saturating_add(counts.submitted),
+            returned: self.old.returned.saturating_add(counts.returned),
             lost: self.old.lost,
             queued: link.queued,
             accepted: counters.accepted,
@@ -292,21 +281,6 @@ fn axis_status(name: &str, axis: &AxisSnapshot) -> AxisStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_neither_taken_nor_returned_is_lost() {
-        let mut old = OldGenerations::default();
-        old.add(10, 2, 5);
-        assert_eq!((old.submitted, old.returned, old.lost), (10, 2, 3));
-    }
-
-    #[test]
-    fn a_sender_that_lies_cannot_break_the_sums() {
-        let mut old = OldGenerations::default();
-        old.add(0, 7, 5);
-        assert_eq!(old.submitted, old.returned + old.lost + 5);
-        old.add(u64::MAX, u64::MAX, u64::MAX);
-    }
 
     #[test]
     fn every_interlock_has_a_name() {
