@@ -33,6 +33,21 @@ impl Line {
     }
 }
 
+impl Line {
+    /// A drive's own report, if this is one.
+    pub fn report(&self) -> Option<Report> {
+        let (service, node) = (self.id & 0x780, self.id & 0x7f);
+        let may = self.sender.starts_with("drive:") && matches!(service, 0x180 | 0x380);
+        let bytes = may.then(|| self.bytes()).filter(|bytes| bytes.len() == 6)?;
+        Some(Report {
+            node,
+            wire_ns: self.wire_ns,
+            statusword: u16::from_le_bytes([bytes[0], bytes[1]]),
+            counts: i32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]),
+        })
+    }
+}
+
 /// A drive's own report: PDO 1 or 3, status word and position.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
@@ -90,20 +105,8 @@ impl Frames {
 
     /// The drives' reports at or after `from_ns`.
     pub fn reports(&self, from_ns: u64) -> Vec<Report> {
-        self.lines
-            .iter()
-            .filter(|line| line.wire_ns >= from_ns && line.sender.starts_with("drive:"))
-            .filter_map(|line| {
-                let (service, node) = (line.id & 0x780, line.id & 0x7f);
-                let bytes = line.bytes();
-                (matches!(service, 0x180 | 0x380) && bytes.len() == 6).then(|| Report {
-                    node,
-                    wire_ns: line.wire_ns,
-                    statusword: u16::from_le_bytes([bytes[0], bytes[1]]),
-                    counts: i32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]),
-                })
-            })
-            .collect()
+        let since = self.lines.iter().filter(|line| line.wire_ns >= from_ns);
+        since.filter_map(Line::report).collect()
     }
 
     /// When every drive had come to rest for good, ns: since then its reports, over at least

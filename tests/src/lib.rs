@@ -4,7 +4,8 @@
 //! Files from the outside in: `machine.rs` (the processes), `frames.rs` (the log), `evidence.rs` (a row of the
 //! table of times), `binaries.rs`
 //! (where the programs are), `planner.rs` (a test as the planner), `limits.rs` (whether the arm left
-//! them), `endpoint.rs` (a model's endpoint that says what a test wants).
+//! them), `tail.rs` (a log that is followed), `endpoint.rs` (a model's endpoint that says what a test
+//! wants).
 
 // A harness fails its test by panicking; that is its job.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -17,6 +18,7 @@ pub mod lab;
 pub mod limits;
 pub mod machine;
 pub mod planner;
+pub mod tail;
 
 use nix::time::{ClockId, clock_gettime};
 

@@ -1,9 +1,11 @@
 //! Whether the arm ever left its limits, from the frame log: what the drives measured, and what they
 //! were told.
 
-use mechos_robot::AxisSpec;
+use std::collections::VecDeque;
 
-use crate::frames::Frames;
+use mechos_robot::{AxisSpec, Robot};
+
+use crate::frames::{Frames, Line};
 use crate::machine::Machine;
 
 /// What an axis may be measured past a position limit, rad: its encoder and its controller, no
@@ -16,6 +18,8 @@ const RESUME_TOLERANCE_RAD: f64 = 0.0005;
 const SPEED_TOLERANCE: f64 = 0.05;
 /// Speeds are measured over this long, ns, so that one count says nothing.
 const WINDOW_NS: u64 = 50_000_000;
+/// Wrongs that are kept.
+const WRONGS_MAX: usize = 16;
 
 /// A position on the wire.
 #[derive(Clone, Copy, Debug)]
@@ -24,103 +28,178 @@ struct At {
     rad: f64,
 }
 
-fn rad(axis: &AxisSpec, counts: i32) -> f64 {
-    f64::from(counts) / axis.drive.counts_per_rad + axis.drive.zero_offset_rad
+/// What is wrong with a frame.
+#[derive(Clone, Debug)]
+struct Wrong {
+    wire_ns: u64,
+    /// A setpoint too far from the one before it, or from the measured pose that motion began at.
+    is_jump: bool,
+    text: String,
 }
 
-fn measured(axis: &AxisSpec, frames: &Frames) -> Vec<At> {
-    let of_axis = |node| node == u32::from(axis.node);
-    let reports = frames.reports(0).into_iter().filter(|report| of_axis(report.node));
-    reports.map(|r| At { wire_ns: r.wire_ns, rad: rad(axis, r.counts) }).collect()
+/// One axis, as it was seen so far.
+#[derive(Debug)]
+struct AxisWatch {
+    axis: AxisSpec,
+    /// The longest way from one setpoint to the next, rad, and the same with rounding to counts at
+    /// both ends.
+    step_max: f64,
+    step_rounded: f64,
+    /// The last setpoint; none while the drive is not enabled.
+    told: Option<At>,
+    told_ns: Option<u64>,
+    /// What was measured in the last [`WINDOW_NS`].
+    measured: VecDeque<At>,
+    step: f64,
+    speed: f64,
+    wrongs: Vec<Wrong>,
 }
 
-/// Setpoints, one run for each time that the drive was enabled.
-fn told(axis: &AxisSpec, frames: &Frames) -> Vec<Vec<At>> {
-    let id = 0x200 + u32::from(axis.node);
-    let mut runs: Vec<Vec<At>> = vec![];
-    let mut enabled = false;
-    for line in frames.lines.iter().filter(|line| line.id == id) {
-        let bytes = line.bytes();
-        let before = std::mem::replace(&mut enabled, bytes[0] & 0x0f == 0x0f);
-        if enabled && !before {
-            runs.push(vec![]);
+impl AxisWatch {
+    fn new(axis: &AxisSpec, period_s: f64) -> AxisWatch {
+        let step_max = axis.limits.velocity_max_rad_s * period_s;
+        let count = 1.0 / axis.drive.counts_per_rad.abs();
+        AxisWatch {
+            axis: axis.clone(),
+            step_max,
+            step_rounded: (step_max + count) * 1.000_001,
+            told: None,
+            told_ns: None,
+            measured: VecDeque::new(),
+            step: 0.0,
+            speed: 0.0,
+            wrongs: vec![],
         }
-        if let Some(run) = runs.last_mut().filter(|_| enabled) {
+    }
+
+    fn rad(&self, counts: i32) -> f64 {
+        let drive = &self.axis.drive;
+        f64::from(counts) / drive.counts_per_rad + drive.zero_offset_rad
+    }
+
+    fn look(&mut self, line: &Line) {
+        if line.id & 0x7f != u32::from(self.axis.node) {
+            return;
+        }
+        if line.id == 0x200 + u32::from(self.axis.node) {
+            let bytes = line.bytes();
             let counts = bytes[2..6].try_into().expect("control word and position");
-            run.push(At { wire_ns: line.wire_ns, rad: rad(axis, i32::from_le_bytes(counts)) });
+            let at = At { wire_ns: line.wire_ns, rad: self.rad(i32::from_le_bytes(counts)) };
+            match bytes[0] & 0x0f == 0x0f {
+                true => self.tell(at),
+                false => self.told = None,
+            }
+        } else if let Some(report) = line.report() {
+            self.measure(At { wire_ns: line.wire_ns, rad: self.rad(report.counts) });
         }
     }
-    runs
-}
 
-/// Highest mean speed over [`WINDOW_NS`], rad/s.
-fn speed(way: &[At]) -> f64 {
-    let mut begins = way.iter().peekable();
-    let mut highest = 0.0_f64;
-    for end in way {
-        while let Some(begin) = begins.next_if(|at| end.wire_ns - at.wire_ns >= WINDOW_NS) {
-            let length_s = (end.wire_ns - begin.wire_ns) as f64 * 1e-9;
-            highest = highest.max((end.rad - begin.rad).abs() / length_s);
+    fn tell(&mut self, at: At) {
+        let (low, high) = (self.axis.limits.position_min_rad, self.axis.limits.position_max_rad);
+        if at.rad < low || at.rad > high {
+            self.wrong(at, false, format!("told to go to {} rad", at.rad));
+        }
+        match (self.told, self.measured.back()) {
+            (Some(before), _) => {
+                let step = (at.rad - before.rad).abs();
+                self.step = self.step.max(step);
+                if step > self.step_rounded {
+                    self.wrong(at, true, format!("a setpoint {step} rad from the one before"));
+                }
+            }
+            (None, None) => self.wrong(at, true, "was not measured before".to_owned()),
+            (None, Some(pose)) => {
+                let off = (at.rad - pose.rad).abs();
+                if off > RESUME_TOLERANCE_RAD {
+                    self.wrong(at, true, format!("the first setpoint is {off} rad off its pose"));
+                }
+            }
+        }
+        (self.told, self.told_ns) = (Some(at), Some(at.wire_ns));
+    }
+
+    fn measure(&mut self, at: At) {
+        let (low, high) = (self.axis.limits.position_min_rad, self.axis.limits.position_max_rad);
+        if at.rad < low - POSITION_TOLERANCE_RAD || at.rad > high + POSITION_TOLERANCE_RAD {
+            self.wrong(at, false, format!("at {} rad", at.rad));
+        }
+        self.measured.push_back(at);
+        while let Some(begin) =
+            self.measured.front().filter(|begin| at.wire_ns - begin.wire_ns >= WINDOW_NS)
+        {
+            let length_s = (at.wire_ns - begin.wire_ns) as f64 * 1e-9;
+            let speed = (at.rad - begin.rad).abs() / length_s;
+            self.measured.pop_front();
+            self.speed = self.speed.max(speed);
+            if speed > self.axis.limits.velocity_max_rad_s * (1.0 + SPEED_TOLERANCE) {
+                self.wrong(at, false, format!("moved at {speed} rad/s"));
+            }
         }
     }
-    highest
+
+    fn wrong(&mut self, at: At, is_jump: bool, what: String) {
+        if self.wrongs.len() < WRONGS_MAX {
+            let text = format!("{} {what}, at {} ns", self.axis.name, at.wire_ns);
+            self.wrongs.push(Wrong { wire_ns: at.wire_ns, is_jump, text });
+        }
+    }
 }
 
-/// Longest step from one setpoint to the next, rad.
-fn step(runs: &[Vec<At>]) -> f64 {
-    let pairs = runs.iter().flat_map(|run| run.windows(2));
-    pairs.map(|pair| (pair[1].rad - pair[0].rad).abs()).fold(0.0, f64::max)
+/// Follows a log line by line, so that it need not be kept.
+#[derive(Debug)]
+pub struct Watch(Vec<AxisWatch>);
+
+impl Watch {
+    /// Has seen nothing yet.
+    pub fn new(robot: &Robot) -> Watch {
+        let period_s = robot.budgets.period_ns as f64 * 1e-9;
+        Watch(robot.axes.iter().map(|axis| AxisWatch::new(axis, period_s)).collect())
+    }
+
+    fn of(machine: &Machine, frames: &Frames) -> Watch {
+        let mut watch = Watch::new(&machine.robot);
+        frames.lines.iter().for_each(|line| watch.look(line));
+        watch
+    }
+
+    /// Judges the next line.
+    pub fn look(&mut self, line: &Line) {
+        self.0.iter_mut().for_each(|axis| axis.look(line));
+    }
+
+    /// What was wrong so far, the first few of each axis.
+    pub fn wrongs(&self) -> Vec<String> {
+        self.0.iter().flat_map(|axis| &axis.wrongs).map(|wrong| wrong.text.clone()).collect()
+    }
+
+    /// Prints how near each axis came to its limits, and fails the test if one left them, or was
+    /// never heard or told.
+    pub fn stayed_within(&self) {
+        for axis in &self.0 {
+            let (name, most) = (&axis.axis.name, axis.axis.limits.velocity_max_rad_s);
+            let heard = !axis.measured.is_empty() && axis.told_ns.is_some();
+            assert!(heard, "{name} was never heard or told");
+            let (speed, share) = (axis.speed, axis.step / axis.step_max);
+            eprintln!(
+                "{name:<8} {speed:.4} of {most} rad/s; a setpoint's step {share:.4} of its limit"
+            );
+        }
+        assert_eq!(self.wrongs(), Vec::<String>::new());
+    }
 }
 
 /// Fails the test unless each axis' first setpoint since `from_ns` was where it was measured last,
 /// and no later one a jump.
 pub fn resumed_without_a_jump(machine: &Machine, frames: &Frames, from_ns: u64) {
-    let period_s = machine.robot.budgets.period_ns as f64 * 1e-9;
-    for axis in &machine.robot.axes {
-        let (name, measured) = (&axis.name, measured(axis, frames));
-        let told = told(axis, frames).into_iter().flatten();
-        let told: Vec<At> = told.filter(|at| at.wire_ns >= from_ns).collect();
-        let first = told.first().unwrap_or_else(|| panic!("{name} was told nothing"));
-        let before = measured.iter().rfind(|at| at.wire_ns < first.wire_ns);
-        let before = before.unwrap_or_else(|| panic!("{name} was not measured before"));
-        let off = (first.rad - before.rad).abs();
-        assert!(
-            off <= RESUME_TOLERANCE_RAD,
-            "{name}: the first setpoint is {off} rad off its pose"
-        );
-        let longest =
-            axis.limits.velocity_max_rad_s * period_s + 1.0 / axis.drive.counts_per_rad.abs();
-        let step = step(&[told]);
-        assert!(step <= longest * 1.000_001, "{name}: a setpoint {step} rad from the one before");
+    for axis in Watch::of(machine, frames).0 {
+        let told = axis.told_ns.is_some_and(|told_ns| told_ns >= from_ns);
+        assert!(told, "{} was told nothing", axis.axis.name);
+        let jump = axis.wrongs.iter().find(|wrong| wrong.is_jump && wrong.wire_ns >= from_ns);
+        assert!(jump.is_none(), "{jump:?}");
     }
 }
 
 /// Fails the test if an axis was ever told to leave its limits, or did.
 pub fn stayed_within(machine: &Machine) {
-    let frames = machine.frames();
-    let period_s = machine.robot.budgets.period_ns as f64 * 1e-9;
-    for axis in &machine.robot.axes {
-        let (name, limits) = (&axis.name, &axis.limits);
-        let (measured, told) = (measured(axis, &frames), told(axis, &frames));
-        assert!(!measured.is_empty() && !told.is_empty(), "{name} was never heard or told");
-        let (low, high) = (limits.position_min_rad, limits.position_max_rad);
-        for at in told.iter().flatten() {
-            assert!(at.rad >= low && at.rad <= high, "{name} told to go to {} rad", at.rad);
-        }
-        for at in &measured {
-            let inside =
-                at.rad >= low - POSITION_TOLERANCE_RAD && at.rad <= high + POSITION_TOLERANCE_RAD;
-            assert!(inside, "{name} at {} rad", at.rad);
-        }
-        let (speed, step) = (speed(&measured), step(&told));
-        let most = limits.velocity_max_rad_s;
-        let share = step / (most * period_s);
-        eprintln!(
-            "{name:<8} {speed:.4} of {most} rad/s; a setpoint's step {share:.4} of its limit"
-        );
-        assert!(speed <= most * (1.0 + SPEED_TOLERANCE), "{name} moved at {speed} rad/s");
-        // Rounding to counts at both ends.
-        let longest = most * period_s + 1.0 / axis.drive.counts_per_rad.abs();
-        assert!(step <= longest * 1.000_001, "{name}: a setpoint {step} rad from the one before");
-    }
+    Watch::of(machine, &machine.frames()).stayed_within();
 }

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use crate::binaries::{arm6, program};
 use crate::frames::Frames;
 use crate::now_ns;
+use crate::tail::Tail;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -288,6 +289,16 @@ impl Machine {
         Frames::read(Path::new(&path), u32::from(self.robot.stop_cob_id))
     }
 
+    /// The frame log, to be followed as it grows.
+    pub fn follow_frames(&self) -> Tail {
+        Tail::of(Path::new(&log_path(&self.runtime)))
+    }
+
+    /// What a process writes to its standard error, to be followed.
+    pub fn follow_log(&self, name: &str) -> Tail {
+        Tail::of(&self.runtime.join(format!("{name}.log")))
+    }
+
     /// Reads the log until `wanted` gives something.
     pub fn frames_until<T>(
         &self,
@@ -310,7 +321,8 @@ impl Machine {
         for name in ["mechos-sim", "mechos-guardian", "mechos-rt", "mechos-cognition"] {
             let log = std::fs::read_to_string(self.runtime.join(format!("{name}.log")));
             let log = log.unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
+            // A log that is followed begins with a hole.
+            let lines: Vec<&str> = log.trim_start_matches('\0').lines().collect();
             let tail = lines.iter().rev().take(25).rev();
             text += &format!("--- {name}\n");
             for line in tail {

@@ -1,0 +1,84 @@
+//! The hostile peer against an armed, moving arm, from outside: the real processes on the simulated bus,
+//! an hour long if need be.
+//!
+//! Rounds: a hostile process (this program again) besieges the machine in one of the ways of `attack.rs`
+//! while the arm moves; then an honest planner arms, moves and has every verdict. Throughout, both
+//! processes live and do not panic, real-time threads neither fault nor allocate, nothing leaves its
+//! limits on the bus, and nothing grows.
+//!
+//! The budgets are widened to a second and more. A host that takes the CPU away does so for tens of
+//! milliseconds, so that no deadline passes for its sake: whatever halts the machine here beside what
+//! the attack may rightly halt it by fails the test.
+//!
+//! `MECHOS_SIEGE_S` says how long, `MECHOS_SEED` repeats a run's draws.
+
+// A test's own helpers fail it by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod attack;
+mod besieger;
+mod door;
+mod hand;
+mod random;
+mod rounds;
+mod tamper;
+mod watch;
+
+use std::path::PathBuf;
+
+use mechos_tests::binaries::arm6;
+use random::Random;
+use rounds::Siege;
+
+/// How long a siege lasts when nothing else is asked for, s: a little more than every attack once.
+const LENGTH_S: u64 = 20;
+/// What a hostile process is to do, as JSON.
+const ORDER: &str = "MECHOS_TEST_SIEGE_ORDER";
+
+/// What arm6 has besides, so that no hold-up of the host passes a deadline.
+const BUDGETS: &str = "
+[budgets]
+deadline_ms = 1000
+guardian_ms = 2000
+watchdog_ms = 4000
+hazard_ms = 10000
+feedback_age_ms = 1000
+cognition_heartbeat_ms = 2000
+watcher_beat_ms = 1500
+housekeeping_beat_ms = 3000
+drive_heartbeat_timeout_ms = 3000
+";
+
+fn asked(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+/// arm6 with wider budgets, in a file of its own.
+fn robot() -> PathBuf {
+    let text = std::fs::read_to_string(arm6()).unwrap();
+    let wider = text.replace("hazard_ms = 500", "hazard_ms = 10000") + BUDGETS;
+    let path = std::env::temp_dir().join(format!("mechos-siege-{}.toml", std::process::id()));
+    std::fs::write(&path, wider).unwrap();
+    path
+}
+
+/// What a hostile process does; nothing in the test's own process.
+#[test]
+fn hostile_process() {
+    if let Ok(order) = std::env::var(ORDER) {
+        besieger::run(&serde_json::from_str(&order).unwrap());
+    }
+}
+
+#[test]
+fn a_hostile_process_changes_nothing_for_the_machine_and_for_honest_planners() {
+    if std::env::var_os(ORDER).is_some() {
+        return;
+    }
+    let (length_s, seed) = (asked("MECHOS_SIEGE_S", LENGTH_S), asked("MECHOS_SEED", 42));
+    eprintln!("a siege of {length_s} s, seed {seed}");
+    let robot = robot();
+    let siege = Siege::begin(&robot, Random::new(seed));
+    siege.hold_out(std::time::Duration::from_secs(length_s));
+    let _ = std::fs::remove_file(robot);
+}
