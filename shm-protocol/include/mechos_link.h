@@ -22,7 +22,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little-end
 
 /* Record i of a ring, value n of a board lie in slot (27 * i) % slots; a slot is stride words. */
 #define MECHOS_SLOT_STEP 27
-/* Words of a slot before its record: of a ring, number and CRC-32C; of board and lossy ring, stamp. */
+/* Words of a slot before its record: of a ring, number and checksum; of board and lossy ring, stamp. */
 #define MECHOS_SLOT_HEAD 1
 #define MECHOS_INTENT_SLOTS 64
 #define MECHOS_INTENT_STRIDE 128

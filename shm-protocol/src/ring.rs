@@ -6,7 +6,7 @@
 //! takes that word only if it is plausible.
 //!
 //! Slot: word 0 holds the low half of the record's sequence number (index + 1) in its low half and the
-//! CRC-32C of the whole sequence number and the payload in its high half, the payload follows. A
+//! checksum of the whole sequence number and the payload in its high half, the payload follows. A
 //! record of seven words thus fills one line.
 //!
 //! The half of the sequence number that is on the page wraps after 2³² records; what a slot held
@@ -23,7 +23,8 @@ use crate::words::{Load, Store, copy_in, copy_out};
 pub const HEAD: usize = 1;
 
 /// The fields of a slot in their order.
-pub const FIELDS: &str = "ring 1: sequence:32 crc32c(sequence:64, payload):32@32; payload";
+pub const FIELDS: &str =
+    "ring 2: sequence:32 crc32c in 3 lanes(sequence:64, payload):32@32; payload";
 
 /// The sender's side: its private index, and the last plausible index of the receiver.
 #[derive(Debug, Default)]
