@@ -48,6 +48,7 @@ impl Sender {
         self.known_free(shape)
     }
 
+    #[inline]
     fn known_free(&self, shape: Shape) -> u64 {
         shape.slots().saturating_sub(self.index.wrapping_sub(self.read))
     }
@@ -55,6 +56,7 @@ impl Sender {
     /// Sends one record; false when the ring is full. Real time.
     ///
     /// The receiver's word is looked at only when the ring was full at the last look.
+    #[inline]
     #[must_use]
     pub fn send<W: Store, R: Load>(
         &mut self,
@@ -91,6 +93,7 @@ impl Receiver {
     /// Copies the next record out and tells whether its checksum matched; none when none is there.
     ///
     /// Judged on the copy: what the sender does to the slot from here on changes nothing. Real time.
+    #[inline]
     pub fn receive<R: Load>(
         &mut self,
         shape: Shape,
@@ -138,6 +141,7 @@ impl Receiver {
     }
 }
 
+#[inline]
 fn head_word(sequence: u64, payload: &[u64]) -> u64 {
     u64::from(low(sequence)) | u64::from(checksum(sequence, payload)) << 32
 }
