@@ -11,8 +11,8 @@ use crate::inject::Target;
 use crate::registry::HardwareRegistry;
 use crate::shared::Shared;
 
-/// Panics of one thread that are survived, stopped; at the next one the thread stays away, its beat
-/// stands, and housekeeping ends the process.
+/// Panics of one thread that are survived, stopped; at the next one the thread stays away, and
+/// housekeeping ends the process.
 const PANICS_MAX: u32 = 3;
 
 thread_local! {
@@ -73,4 +73,6 @@ pub fn guarded(
             return;
         }
     }
+    // Release pairs with housekeeping's Acquire: the last panic's latch is there.
+    shared.gave_up.store(true, Ordering::Release);
 }

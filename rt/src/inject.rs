@@ -157,14 +157,14 @@ impl Injections {
         let injection = Injection::of_word(slot.swap(0, Ordering::Acquire))?;
         match injection {
             Injection::Panic => deliberate_panic(),
+            // Without a hint that it spins: a program that went wrong gives none, and an emulator
+            // would leave its fast path at each.
             Injection::Loop => loop {
-                std::hint::spin_loop();
+                black_box(());
             },
             Injection::Stall(ns) | Injection::Busy(ns) => {
                 let until = now_ns().saturating_add(ns);
-                while now_ns() < until {
-                    std::hint::spin_loop();
-                }
+                while now_ns() < until {}
             }
             Injection::Allocate => drop(black_box(Box::new(0_u64))),
             Injection::Call => {

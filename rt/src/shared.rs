@@ -105,6 +105,8 @@ pub struct Shared {
     pub leave: AtomicBool,
     /// Panics caught in real-time threads. Writers: the threads, by addition.
     pub panics: AtomicU32,
+    /// A real-time thread panicked too often and stays away.
+    pub gave_up: AtomicBool,
     /// Faults injected for demonstrations and tests.
     pub inject: Injections,
 }

@@ -226,9 +226,14 @@ impl Housekeeping {
         }
     }
 
-    /// A real-time thread that hangs for good: its stop was sent by the others; the process ends
+    /// A real-time thread that hangs for good, or has given up: its stop was sent; the process ends
     /// and the one that follows begins Halted.
     fn hung(&mut self, now_ns: u64) -> bool {
+        if self.shared.gave_up.load(Ordering::Acquire) {
+            error!("a real-time thread panicked too often; ending, to be started again as Halted");
+            self.registry.halt_all();
+            return true;
+        }
         let start_ns = self.shared.schedule_start_ns.load(Ordering::Acquire);
         if start_ns == 0 {
             return false;

@@ -122,20 +122,20 @@ impl Bench {
         t_ns
     }
 
-    /// Stops a process (SIGSTOP) through one of its real-time threads; returns the time right before.
+    /// Sends a process a signal through one of its real-time threads; returns the time right before.
     ///
     /// The kernel hands a process' signal to its main thread, which runs at ordinary priority: on a
     /// busy CPU it takes SIGSTOP milliseconds later, and until then the process goes on as sound as
     /// before. The thread named here takes it at once, for all of them (kill(2), for a thread's id).
-    pub fn freeze(&self, process: Process, thread: &str) -> u64 {
+    pub fn hit(&self, process: Process, thread: &str, signal: Signal) -> u64 {
         let found = self.crew.pid(process).and_then(|pid| processes::thread(pid, thread));
         let t_ns = now_ns();
         match found {
             Some(id) => {
-                let _ = kill(Pid::from_raw(id), Signal::SIGSTOP);
+                let _ = kill(Pid::from_raw(id), signal);
                 t_ns
             }
-            None => self.signal(process, Signal::SIGSTOP),
+            None => self.signal(process, signal),
         }
     }
 

@@ -34,6 +34,8 @@ const INJECT_MAX: Duration = Duration::from_secs(2);
 /// Simulated drives beside a loop at the highest priority of the only CPU: real ones have
 /// processors of their own.
 const SIM_ABOVE: u8 = 98;
+/// Guardians that are killed beside one mechos-rt, which meets 64 in a life.
+const GUARDIANS_OF_ONE_LIFE: u32 = 50;
 
 /// What became of a trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,7 +72,7 @@ pub fn run(bench: &mut Bench, fault: Fault, number: u32, draw: &Draw, budgets: &
         trial.failed = Some(reason);
     }
     let measured_ns = now_ns();
-    let back = recover(bench, fault).and_then(|()| bench.ready());
+    let back = recover(bench, fault, number).and_then(|()| bench.ready());
     if let Err(reason) = back {
         let before = trial.failed.take().map(|text| format!("{text}; ")).unwrap_or_default();
         trial.failed = Some(format!("{before}afterwards: {reason}"));
@@ -169,11 +171,12 @@ fn inject(bench: &mut Bench, fault: Fault, draw: &Draw, trial: &mut Trial) -> Re
         Fault::CognitionStopped => signal(Process::Cognition, Signal::SIGSTOP),
         Fault::CognitionClosed => signal(Process::Cognition, Signal::SIGUSR1),
         Fault::RtKilled => signal(Process::Rt, Signal::SIGKILL),
-        Fault::RtStopped => Ok(bench.freeze(Process::Rt, "control")),
-        Fault::RtAborted => signal(Process::Rt, Signal::SIGABRT),
+        Fault::RtStopped => Ok(bench.hit(Process::Rt, "control", Signal::SIGSTOP)),
+        // As by abort(3) in one of its real-time threads.
+        Fault::RtAborted => Ok(bench.hit(Process::Rt, "control", Signal::SIGABRT)),
         Fault::RtTerminated => signal(Process::Rt, Signal::SIGTERM),
         Fault::GuardianKilled => signal(Process::Guardian, Signal::SIGKILL),
-        Fault::GuardianStopped => Ok(bench.freeze(Process::Guardian, "guardian")),
+        Fault::GuardianStopped => Ok(bench.hit(Process::Guardian, "guardian", Signal::SIGSTOP)),
         Fault::RtAndGuardianKilled => {
             bench.signal(Process::Guardian, Signal::SIGKILL);
             Ok(bench.signal(Process::Rt, Signal::SIGKILL))
@@ -326,7 +329,7 @@ fn why(bench: &Bench) -> String {
 }
 
 /// Puts together again what the fault took apart. Resetting and arming come afterwards.
-fn recover(bench: &mut Bench, fault: Fault) -> Result<(), String> {
+fn recover(bench: &mut Bench, fault: Fault, number: u32) -> Result<(), String> {
     end_silence(bench, fault);
     match fault {
         Fault::CognitionKilled => bench.start_again(Process::Cognition),
@@ -338,7 +341,15 @@ fn recover(bench: &mut Bench, fault: Fault) -> Result<(), String> {
             bench.signal(Process::Guardian, Signal::SIGCONT);
             Ok(())
         }
-        Fault::GuardianKilled => bench.start_again(Process::Guardian),
+        Fault::GuardianKilled => {
+            bench.start_again(Process::Guardian)?;
+            // mechos-rt meets a limited number of guardians in one life.
+            if number % GUARDIANS_OF_ONE_LIFE == GUARDIANS_OF_ONE_LIFE - 1 {
+                bench.signal(Process::Rt, Signal::SIGKILL);
+                bench.start_again(Process::Rt)?;
+            }
+            Ok(())
+        }
         Fault::RtStopped => revive(bench),
         Fault::RtAndGuardianKilled => {
             bench.start_again(Process::Guardian)?;
