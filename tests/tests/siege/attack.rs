@@ -25,6 +25,8 @@ const FRESH_ONCE_IN: u64 = 256;
 /// What the hostile process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Attack {
+    /// None: its heart beats, and the arm moves. What the others are measured by.
+    Quiet,
     /// Anything, everywhere on its page.
     Scribble,
     /// Anything, everywhere but on the two stop words.
@@ -50,7 +52,7 @@ pub enum Attack {
 }
 
 impl Attack {
-    /// All of them.
+    /// All that are attacks.
     pub const ALL: [Attack; 11] = [
         Attack::Scribble,
         Attack::ScribbleAround,
@@ -104,7 +106,7 @@ impl Besieger {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            Attack::Silence | Attack::Door | Attack::DoorTaken => {
+            Attack::Quiet | Attack::Silence | Attack::Door | Attack::DoorTaken => {
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
         }

@@ -1,9 +1,9 @@
 //! The hostile process: connected as a planner may be, it keeps the arm moving by moves of its own and
 //! meanwhile does its worst to the pages; or it stands at the door.
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mechos_tests::now_ns;
@@ -91,9 +91,16 @@ fn report(deeds: &Deeds) {
     say(&format!("over {}", serde_json::to_string(deeds).unwrap()));
 }
 
-/// Carries the order out; then stays, quiet, until standard input ends.
+/// Carries the order out; then stays, quiet, until standard input ends. A line of it is another attack,
+/// from then on.
 pub fn run(order: &Order) {
-    let over = std::thread::spawn(|| std::io::stdin().read_to_end(&mut vec![]));
+    let attack = Arc::new(Mutex::new(order.attack));
+    let changed = Arc::clone(&attack);
+    let over = std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            *changed.lock().unwrap() = serde_json::from_str(&line).expect("an attack");
+        }
+    });
     let mut random = Random::new(order.seed);
     let until = |begun: Instant| begun + Duration::from_millis(order.length_ms);
     if order.attack.is_at_the_door() {
@@ -111,8 +118,9 @@ pub fn run(order: &Order) {
     let until = until(Instant::now());
     let mut looked = Instant::now();
     while Instant::now() < until {
-        besieger.burst(order.attack);
-        if order.attack != Attack::Silence && looked.elapsed() >= LOOK {
+        let attack = *attack.lock().unwrap();
+        besieger.burst(attack);
+        if attack != Attack::Silence && looked.elapsed() >= LOOK {
             looked = Instant::now();
             besieger.move_on();
         }

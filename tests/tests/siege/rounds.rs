@@ -1,7 +1,7 @@
 //! The rounds: a siege, then an honest planner; and what must hold all the time.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const WAY_MIN_RAD: f64 = 0.03;
 /// What memory may have grown from the first time round all attacks to the end, KiB.
 const GROWTH_MAX_KIB: u64 = 8 * 1024;
+/// Looks at what the processes hold.
+const HELD_LOOKS: u32 = 5;
 /// Ticks after which a connection that has ended is retired.
 const SETTLED_TICKS: u64 = 30;
 /// The axis of the honest moves, how far to each side of zero, and how fast: with the widened budgets
@@ -56,7 +58,8 @@ struct Totals {
 
 /// A machine under siege.
 pub struct Siege {
-    machine: Machine,
+    /// The machine.
+    pub machine: Machine,
     watch: Watch,
     random: Random,
     totals: Totals,
@@ -107,13 +110,21 @@ impl Siege {
         self.end();
     }
 
-    /// What the daemon and the guardian hold, with nobody connected.
+    /// What the daemon and the guardian hold, with nobody connected. The least of a few looks: an
+    /// operator's connection that was just closed may still be open at their end.
     fn held(&self) -> [Held; 2] {
-        [self.machine.rt.id(), self.machine.guardian.id()].map(Held::by)
+        let least = |pid| {
+            let looks = (0..HELD_LOOKS).map(|_| {
+                std::thread::sleep(LOOK);
+                Held::by(pid)
+            });
+            looks.min_by_key(|held| held.descriptors).unwrap()
+        };
+        [least(self.machine.rt.id()), least(self.machine.guardian.id())]
     }
 
     /// Whatever must hold at any time; `causes`: what may have halted the machine.
-    fn look(&mut self, causes: &[&str]) -> Status {
+    pub fn look(&mut self, causes: &[&str]) -> Status {
         let Machine { rt, guardian, sim, .. } = &mut self.machine;
         let ended = [rt, guardian, sim].map(|child| child.try_wait().unwrap());
         assert_eq!(ended, [None; 3], "{}", self.machine.logs());
@@ -139,7 +150,13 @@ impl Siege {
         status
     }
 
-    fn wait(&mut self, what: &str, causes: &[&str], wanted: impl Fn(&Status) -> bool) -> Status {
+    /// Looks until the status is as wanted.
+    pub fn wait(
+        &mut self,
+        what: &str,
+        causes: &[&str],
+        wanted: impl Fn(&Status) -> bool,
+    ) -> Status {
         let until = Instant::now() + PATIENCE;
         loop {
             let status = self.look(causes);
@@ -152,7 +169,7 @@ impl Siege {
     }
 
     /// An operator's reset, if something is latched, and arming.
-    fn arm(&mut self, causes: &[&str]) {
+    pub fn arm(&mut self, causes: &[&str]) {
         let status = self.wait("rest", causes, |s| ["disarmed", "halted"].contains(&&*s.mode));
         if status.mode == "halted" {
             self.machine.wait("the reset to be taken", |_| self.machine.ask(Ask::Reset).is_ok());
@@ -161,13 +178,14 @@ impl Siege {
         self.totals.arms += 1;
     }
 
-    fn disarm(&mut self) {
+    /// A controlled stop, and no power.
+    pub fn disarm(&mut self) {
         self.machine.ask(Ask::Disarm).expect("it is armed");
         self.wait("the machine to be disarmed", &[], |status| status.mode == "disarmed");
     }
 
     /// Once nobody is connected and nothing is in motion: the sums.
-    fn sums(&mut self, causes: &[&str]) -> IntentSums {
+    pub fn sums(&mut self, causes: &[&str]) -> IntentSums {
         let idle = |s: &Status| s.pids.cognition.is_none() && s.intents.active == 0;
         let ended = self.wait("nobody to be connected", causes, idle);
         // The control thread has let go of its pages too.
@@ -334,7 +352,8 @@ impl Siege {
         );
     }
 
-    fn end(mut self) {
+    /// Judges a last time, and says what was done.
+    pub fn end(mut self) {
         let status = self.look(&[]);
         let guardian = self.machine.guardian_status();
         assert!(!guardian.fenced, "{guardian:?}");
@@ -408,13 +427,14 @@ fn honest(planner: &mut Planner) {
 }
 
 /// The hostile process as its parent sees it.
-struct Hostile {
+pub struct Hostile {
     child: Child,
     said: Receiver<String>,
 }
 
 impl Hostile {
-    fn start(order: &Order) -> Hostile {
+    /// Starts it.
+    pub fn start(order: &Order) -> Hostile {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "hostile_process", "--test-threads", "1", "--nocapture"])
             .env(ORDER, serde_json::to_string(order).unwrap())
@@ -445,12 +465,18 @@ impl Hostile {
     }
 
     /// Waits for a word.
-    fn hear(&self, word: &str) {
+    pub fn hear(&self, word: &str) {
         assert_eq!(self.heard(PATIENCE).as_deref(), Some(word));
     }
 
+    /// Another attack from now on.
+    pub fn turn_to(&mut self, attack: Attack) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{}", serde_json::to_string(&attack).unwrap()).unwrap();
+    }
+
     /// Killed, or asked to leave.
-    fn end(mut self, kill: bool) {
+    pub fn end(mut self, kill: bool) {
         match kill {
             true => self.child.kill().unwrap(),
             false => drop(self.child.stdin.take()),
