@@ -88,16 +88,17 @@ fn a_hostile_process_changes_nothing_for_the_machine_and_for_honest_planners() {
     let _ = std::fs::remove_file(robot);
 }
 
-/// In the lab: `tools/lab/proofs hostile`, and in a smoke size `tests/lab.rs`.
+/// In the lab only: `tools/lab/proofs hostile`.
 #[test]
 fn a_tick_costs_the_same_under_siege() {
-    if std::env::var("MECHOS_LAB").is_ok_and(|time| time.starts_with("counted")) {
-        let robot = robot();
-        let siege = Siege::begin(&robot, Random::new(1));
-        let ratios = count::count(siege, asked("MECHOS_SIEGE_TICKS", 1_000));
-        let _ = std::fs::remove_file(robot);
-        for (attack, ratio) in ratios {
-            assert!(ratio.iter().all(|ratio| *ratio <= 1.05), "{attack:?}: {ratio:?}");
-        }
+    if !std::env::var("MECHOS_LAB").is_ok_and(|time| time.starts_with("counted")) {
+        return eprintln!("SKIPPED: instructions are counted in the lab, tools/lab/proofs hostile");
+    }
+    let robot = robot();
+    let siege = Siege::begin(&robot, Random::new(1));
+    let ratios = count::count(siege, asked("MECHOS_SIEGE_TICKS", 1_000));
+    let _ = std::fs::remove_file(robot);
+    for (attack, ratio) in ratios {
+        assert!(ratio.iter().all(|ratio| *ratio <= 1.05), "{attack:?}: {ratio:?}");
     }
 }
