@@ -1,10 +1,13 @@
 //! An intent as words: what all of it says first, then each quantity for all axes.
 
-use super::words::{Put, Take, byte, half};
+use super::words::{Put, Take, byte, half, low};
 use crate::records::{AXES_MAX, AxisRequest, Intent, IntentKind, TraceId};
 
+/// Words of one single-precision quantity of all axes, two a word.
+const PAIRS: usize = AXES_MAX / 2;
+
 /// Words of an intent.
-pub const WORDS: usize = 7 + AXES_MAX + 5 * AXES_MAX / 2;
+pub const WORDS: usize = 7 + AXES_MAX + 5 * PAIRS;
 
 /// The fields in their order.
 pub const FIELDS: &str = "intent 1: number; version:16 kind:8 - agent:16@32; epoch:32 mask:32; \
@@ -44,14 +47,16 @@ pub fn put(intent: &Intent, words: &mut [u64; WORDS]) {
     put.word(intent.issued_ns);
     put.word(intent.lease_until_ns);
     put.bytes(&intent.trace.0);
-    for axis in &intent.axes {
-        put.number(axis.position_rad);
-    }
-    put.singles(intent.axes.iter().map(|axis| axis.velocity_end_rad_s));
-    put.singles(intent.axes.iter().map(|axis| axis.velocity_peak_rad_s));
-    put.singles(intent.axes.iter().map(|axis| axis.acceleration_peak_rad_s2));
-    put.singles(intent.axes.iter().map(|axis| axis.jerk_peak_rad_s3));
-    put.singles(intent.axes.iter().map(|axis| axis.effort_max_nm));
+    put.block::<AXES_MAX>(|words| {
+        for (word, axis) in words.iter_mut().zip(&intent.axes) {
+            *word = axis.position_rad.to_bits();
+        }
+    });
+    put.singles::<PAIRS, _>(&intent.axes, |axis| axis.velocity_end_rad_s);
+    put.singles::<PAIRS, _>(&intent.axes, |axis| axis.velocity_peak_rad_s);
+    put.singles::<PAIRS, _>(&intent.axes, |axis| axis.acceleration_peak_rad_s2);
+    put.singles::<PAIRS, _>(&intent.axes, |axis| axis.jerk_peak_rad_s3);
+    put.singles::<PAIRS, _>(&intent.axes, |axis| axis.effort_max_nm);
 }
 
 /// Words as an intent. Real time.
@@ -62,15 +67,17 @@ pub fn take(words: &[u64; WORDS]) -> Intent {
     let (epoch, axes_mask) = take.pair();
     let (issued_ns, lease_until_ns) = (take.word(), take.word());
     let trace = TraceId(take.bytes());
-    let mut axes = [AxisRequest::default(); AXES_MAX];
-    for axis in &mut axes {
-        axis.position_rad = take.number();
-    }
-    take.singles(axes.iter_mut().map(|axis| &mut axis.velocity_end_rad_s));
-    take.singles(axes.iter_mut().map(|axis| &mut axis.velocity_peak_rad_s));
-    take.singles(axes.iter_mut().map(|axis| &mut axis.acceleration_peak_rad_s2));
-    take.singles(axes.iter_mut().map(|axis| &mut axis.jerk_peak_rad_s3));
-    take.singles(axes.iter_mut().map(|axis| &mut axis.effort_max_nm));
+    let positions = take.block::<AXES_MAX>();
+    let [velocity_end, velocity_peak, acceleration, jerk, effort] =
+        std::array::from_fn(|_| take.block::<PAIRS>());
+    let axes = std::array::from_fn(|axis| AxisRequest {
+        position_rad: f64::from_bits(positions.get(axis).copied().unwrap_or(0)),
+        velocity_end_rad_s: single(&velocity_end, axis),
+        velocity_peak_rad_s: single(&velocity_peak, axis),
+        acceleration_peak_rad_s2: single(&acceleration, axis),
+        jerk_peak_rad_s3: single(&jerk, axis),
+        effort_max_nm: single(&effort, axis),
+    });
     Intent {
         number,
         version: half(second, 0),
@@ -83,4 +90,10 @@ pub fn take(words: &[u64; WORDS]) -> Intent {
         axes_mask,
         axes,
     }
+}
+
+/// The number of this axis, two a word.
+fn single(words: &[u64; PAIRS], axis: usize) -> f32 {
+    let word = words.get(axis / 2).copied().unwrap_or(0);
+    f32::from_bits(if axis.is_multiple_of(2) { low(word) } else { low(word >> 32) })
 }

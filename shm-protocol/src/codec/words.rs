@@ -24,11 +24,25 @@ impl<'w> Put<'w> {
         self.word(u64::from(low) | u64::from(high) << 32);
     }
 
-    /// An even number of single-precision numbers, two a word.
-    pub(super) fn singles(&mut self, mut values: impl Iterator<Item = f32>) {
-        while let Some(low) = values.next() {
-            self.pair(low.to_bits(), values.next().unwrap_or(0.0).to_bits());
+    /// So many words that are filled as one: their number known, nothing is asked for each.
+    pub(super) fn block<const N: usize>(&mut self, fill: impl FnOnce(&mut [u64; N])) {
+        let words = std::mem::take(&mut self.0).into_slice();
+        if let Some((block, rest)) = words.split_first_chunk_mut() {
+            fill(block);
+            self.0 = rest.iter_mut();
         }
+    }
+
+    /// A single-precision number of each of twice so many, two a word.
+    pub(super) fn singles<const N: usize, T>(&mut self, of: &[T], single: impl Fn(&T) -> f32) {
+        self.block::<N>(|words| {
+            for (word, two) in words.iter_mut().zip(of.chunks_exact(2)) {
+                if let [low, high] = two {
+                    let bits = |one| u64::from(single(one).to_bits());
+                    *word = bits(low) | bits(high) << 32;
+                }
+            }
+        });
     }
 
     /// Bytes, eight a word.
@@ -64,15 +78,11 @@ impl<'w> Take<'w> {
         (low(word), low(word >> 32))
     }
 
-    /// An even number of single-precision numbers, two a word.
-    pub(super) fn singles<'a>(&mut self, mut into: impl Iterator<Item = &'a mut f32>) {
-        while let Some(first) = into.next() {
-            let (low, high) = self.pair();
-            *first = f32::from_bits(low);
-            if let Some(second) = into.next() {
-                *second = f32::from_bits(high);
-            }
-        }
+    /// So many words, read as one; zeros where they are not all there.
+    pub(super) fn block<const N: usize>(&mut self) -> [u64; N] {
+        let (block, rest) = self.0.as_slice().split_first_chunk().unwrap_or((&[0; N], &[]));
+        self.0 = rest.iter();
+        *block
     }
 
     pub(super) fn bytes<const N: usize>(&mut self) -> [u8; N] {
