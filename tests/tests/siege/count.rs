@@ -43,13 +43,15 @@ struct Cost {
     compute: Histogram<u64>,
     /// On the CPU, everything of the thread, ns.
     ran_ns: u64,
+    /// Records taken from the ring, each with its verdict.
+    taken: u64,
     moves: u64,
 }
 
 impl Cost {
     fn new() -> Cost {
         let compute = Histogram::new(3).unwrap();
-        Cost { compute, ran_ns: 0, moves: 0 }
+        Cost { compute, ran_ns: 0, taken: 0, moves: 0 }
     }
 
     fn ran_per_tick_ns(&self) -> f64 {
@@ -85,17 +87,18 @@ pub fn count(mut siege: Siege, ticks: u64) -> Vec<(Attack, [f64; 3])> {
     };
     let measure = of(&costs[0].1);
     eprintln!(
-        "\n{:<16}{:>8}{:>8}{:>10}{:>10}{:>10}{:>10}   ratios to the quiet peer",
-        "attack", "ticks", "moves", "median", "mean", "max", "ran"
+        "\n{:<16}{:>8}{:>8}{:>8}{:>10}{:>10}{:>10}{:>10}   ratios to the quiet peer",
+        "attack", "ticks", "taken", "moves", "median", "mean", "max", "ran"
     );
     let mut ratios = vec![];
     for (attack, cost) in &costs {
         let [median, mean, ran] = of(cost);
         let ratio = [median / measure[0], mean / measure[1], ran / measure[2]];
         eprintln!(
-            "{:<16}{:>8}{:>8}{median:>10.0}{mean:>10.0}{:>10}{ran:>10.0}   {:.3} {:.3} {:.3}",
+            "{:<16}{:>8}{:>8}{:>8}{median:>10.0}{mean:>10.0}{:>10}{ran:>10.0}   {:.3} {:.3} {:.3}",
             format!("{attack:?}"),
             cost.compute.len(),
+            cost.taken,
             cost.moves,
             cost.compute.max(),
             ratio[0],
@@ -122,6 +125,8 @@ fn block(siege: &mut Siege, attack: Attack, ticks: u64, cost: &mut Cost) {
     };
     cost.ran_ns += ran_ns(&status) - ran_from_ns;
     cost.compute.add(take(siege)).unwrap();
+    let taken = |status: &Status| status.intents.accepted + status.intents.refused;
+    cost.taken += taken(&status) - taken(&began);
     cost.moves += status.intents.completed - began.intents.completed;
     let armed = (&*status.mode, status.samples_lost);
     assert_eq!(armed, ("armed", began.samples_lost), "under {attack:?}");
