@@ -21,8 +21,8 @@ use crate::random::Random;
 use crate::watch::{Held, Watch};
 
 /// How long one siege lasts, ms.
-const SIEGE_MIN_MS: u64 = 400;
-const SIEGE_MAX_MS: u64 = 1_500;
+const SIEGE_MIN_MS: u64 = 300;
+const SIEGE_MAX_MS: u64 = 700;
 /// In a long run they last longer.
 const LONG_S: u64 = 120;
 const LONG_MAX_MS: u64 = 12_000;
@@ -44,7 +44,7 @@ const WRIST: usize = 5;
 const WAY_RAD: f64 = 0.03;
 const PEAK_RAD_S: f32 = 0.4;
 /// Honest moves of a session.
-const MOVES: usize = 3;
+const MOVES: usize = 2;
 
 /// The sums of a run.
 #[derive(Default)]
