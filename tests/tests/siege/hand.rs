@@ -201,10 +201,16 @@ impl Pages {
     }
 }
 
-/// A record's first word: half of its sequence number, and the checksum.
+/// A record's first word: half of its sequence number, and the checksum in its three lanes.
 pub fn head(sequence: u64, words: &[u64]) -> u64 {
-    let sum = words.iter().fold(next(u32::MAX, sequence), |sum, word| next(sum, *word));
-    sequence & 0xffff_ffff | u64::from(!sum) << 32
+    let all: Vec<u64> = std::iter::once(sequence).chain(words.iter().copied()).collect();
+    let lane = |lane| all.iter().copied().skip(lane).step_by(3);
+    let last = crc(lane(0)) | crc(lane(1)) << 32;
+    sequence & 0xffff_ffff | crc(lane(2).chain([last])) << 32
+}
+
+fn crc(words: impl Iterator<Item = u64>) -> u64 {
+    u64::from(!words.fold(u32::MAX, next))
 }
 
 /// CRC-32C of one more word.
