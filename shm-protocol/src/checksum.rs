@@ -12,16 +12,15 @@
 /// The Castagnoli polynomial, reflected (RFC 3720, appendix B.4).
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// What a sum begins with.
-const ONES: u32 = u32::MAX;
+/// What a sum begins with. A sum lies in the low half of a word, as the instruction gives it.
+const ONES: u64 = 0xffff_ffff;
 
 /// The checksum of a sequence number and the words of its payload. Real time.
 #[inline]
 pub fn checksum(sequence: u64, words: &[u64]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("sse4.2") {
-        return in_lanes(sequence, words, |sum, word| {
-            let mut sum = u64::from(sum);
+        return in_lanes(sequence, words, |mut sum, word| {
             // SAFETY: the processor has this instruction of SSE4.2, as was just asked (the answer is
             // kept in a static by the standard library). It changes its first operand and nothing
             // else. Written out, since a function with the intrinsic could not be inlined here.
@@ -29,51 +28,43 @@ pub fn checksum(sequence: u64, words: &[u64]) -> u32 {
                 std::arch::asm!("crc32 {}, {}", inout(reg) sum, in(reg) word,
                     options(pure, nomem, nostack, preserves_flags));
             }
-            low(sum)
+            sum
         });
     }
     #[cfg(target_arch = "aarch64")]
     if std::arch::is_aarch64_feature_detected!("crc") {
         return in_lanes(sequence, words, |sum, word| {
             // SAFETY: the processor has this instruction, as was just asked.
-            unsafe { std::arch::aarch64::__crc32cd(sum, word) }
+            u64::from(unsafe { std::arch::aarch64::__crc32cd(low(sum), word) })
         });
     }
-    by_table(sequence, words)
+    in_lanes(sequence, words, next_by_table)
 }
 
 /// Three sums side by side, and the sum of them; `next` takes one word into a sum.
 #[inline(always)]
-fn in_lanes(sequence: u64, words: &[u64], next: impl Fn(u32, u64) -> u32) -> u32 {
+fn in_lanes(sequence: u64, words: &[u64], next: impl Fn(u64, u64) -> u64) -> u32 {
     let mut lanes = [next(ONES, sequence), ONES, ONES];
     let [zeroth, first, second] = &mut lanes;
-    let mut threes = words.chunks_exact(3);
-    for three in &mut threes {
-        if let [to_first, to_second, to_zeroth] = *three {
-            *first = next(*first, to_first);
-            *second = next(*second, to_second);
-            *zeroth = next(*zeroth, to_zeroth);
-        }
+    let (threes, last) = words.as_chunks::<3>();
+    for [to_first, to_second, to_zeroth] in threes {
+        *first = next(*first, *to_first);
+        *second = next(*second, *to_second);
+        *zeroth = next(*zeroth, *to_zeroth);
     }
-    for (lane, word) in [first, second].into_iter().zip(threes.remainder()) {
+    for (lane, word) in [first, second].into_iter().zip(last) {
         *lane = next(*lane, *word);
     }
     let [zeroth, first, second] = lanes;
-    !next(second, u64::from(!zeroth) | u64::from(!first) << 32)
-}
-
-fn by_table(sequence: u64, words: &[u64]) -> u32 {
-    in_lanes(sequence, words, next_by_table)
+    low(!next(second, !(zeroth | first << 32)))
 }
 
 /// Eight bytes a step: table `i` holds the sums of a byte that `i` zero bytes follow.
-fn next_by_table(sum: u32, word: u64) -> u32 {
-    let bytes = (word ^ u64::from(sum)).to_le_bytes();
-    TABLES
-        .iter()
-        .rev()
-        .zip(bytes)
-        .fold(0, |sum, (table, byte)| sum ^ table.get(usize::from(byte)).copied().unwrap_or(0))
+fn next_by_table(sum: u64, word: u64) -> u64 {
+    let bytes = (word ^ sum).to_le_bytes();
+    TABLES.iter().rev().zip(bytes).fold(0, |sum, (table, byte)| {
+        sum ^ u64::from(table.get(usize::from(byte)).copied().unwrap_or(0))
+    })
 }
 
 const fn low(word: u64) -> u32 {
@@ -116,7 +107,7 @@ mod tests {
 
     /// CRC-32C of some words, in one chain.
     fn crc_32c(words: &[u64]) -> u32 {
-        !words.iter().fold(ONES, |sum, word| next_by_table(sum, *word))
+        low(!words.iter().fold(ONES, |sum, word| next_by_table(sum, *word)))
     }
 
     /// RFC 3720, appendix B.4: 32 bytes of zeros, of ones, counting up.

@@ -67,6 +67,17 @@ pub fn counted<R: Load>(word: &R) -> u64 {
 /// word are left out.
 #[inline]
 pub fn copy_in<W: Store>(words: &[W], values: &[u64]) {
+    let common = words.len().min(values.len());
+    let (Some(words), Some(values)) = (words.get(..common), values.get(..common)) else { return };
+    let ((eights, last), (of_eights, of_last)) = (words.as_chunks::<8>(), values.as_chunks::<8>());
+    for (words, values) in eights.iter().zip(of_eights) {
+        store_each(words, values);
+    }
+    store_each(last, of_last);
+}
+
+#[inline]
+fn store_each<W: Store>(words: &[W], values: &[u64]) {
     for (word, value) in words.iter().zip(values) {
         word.store(*value, Ordering::Relaxed);
     }
@@ -76,6 +87,20 @@ pub fn copy_in<W: Store>(words: &[W], values: &[u64]) {
 /// Values past the last word keep what they were.
 #[inline]
 pub fn copy_out<R: Load>(words: &[R], values: &mut [u64]) {
+    let common = words.len().min(values.len());
+    let (Some(words), Some(values)) = (words.get(..common), values.get_mut(..common)) else {
+        return;
+    };
+    let ((eights, last), (to_eights, to_last)) =
+        (words.as_chunks::<8>(), values.as_chunks_mut::<8>());
+    for (words, values) in eights.iter().zip(to_eights) {
+        load_each(words, values);
+    }
+    load_each(last, to_last);
+}
+
+#[inline]
+fn load_each<R: Load>(words: &[R], values: &mut [u64]) {
     for (word, value) in words.iter().zip(values) {
         *value = word.load(Ordering::Relaxed);
     }

@@ -61,23 +61,25 @@ pub fn put(intent: &Intent, words: &mut [u64; WORDS]) {
 
 /// Words as an intent. Real time.
 pub fn take(words: &[u64; WORDS]) -> Intent {
+    take_with(words, axes)
+}
+
+/// What words say before the axes, all of which ask for nothing: enough to refuse a record. Real time.
+pub fn take_head(words: &[u64; WORDS]) -> Intent {
+    take_with(words, |_| [AxisRequest::default(); AXES_MAX])
+}
+
+#[inline]
+fn take_with(
+    words: &[u64; WORDS],
+    axes: impl FnOnce(&mut Take<'_>) -> [AxisRequest; AXES_MAX],
+) -> Intent {
     let mut take = Take::new(words);
     let number = take.word();
     let second = take.word();
     let (epoch, axes_mask) = take.pair();
     let (issued_ns, lease_until_ns) = (take.word(), take.word());
     let trace = TraceId(take.bytes());
-    let positions = take.block::<AXES_MAX>();
-    let [velocity_end, velocity_peak, acceleration, jerk, effort] =
-        std::array::from_fn(|_| take.block::<PAIRS>());
-    let axes = std::array::from_fn(|axis| AxisRequest {
-        position_rad: f64::from_bits(positions.get(axis).copied().unwrap_or(0)),
-        velocity_end_rad_s: single(&velocity_end, axis),
-        velocity_peak_rad_s: single(&velocity_peak, axis),
-        acceleration_peak_rad_s2: single(&acceleration, axis),
-        jerk_peak_rad_s3: single(&jerk, axis),
-        effort_max_nm: single(&effort, axis),
-    });
     Intent {
         number,
         version: half(second, 0),
@@ -88,8 +90,22 @@ pub fn take(words: &[u64; WORDS]) -> Intent {
         lease_until_ns,
         trace,
         axes_mask,
-        axes,
+        axes: axes(&mut take),
     }
+}
+
+fn axes(take: &mut Take<'_>) -> [AxisRequest; AXES_MAX] {
+    let positions = take.block::<AXES_MAX>();
+    let [velocity_end, velocity_peak, acceleration, jerk, effort] =
+        std::array::from_fn(|_| take.block::<PAIRS>());
+    std::array::from_fn(|axis| AxisRequest {
+        position_rad: f64::from_bits(positions.get(axis).copied().unwrap_or(0)),
+        velocity_end_rad_s: single(velocity_end, axis),
+        velocity_peak_rad_s: single(velocity_peak, axis),
+        acceleration_peak_rad_s2: single(acceleration, axis),
+        jerk_peak_rad_s3: single(jerk, axis),
+        effort_max_nm: single(effort, axis),
+    })
 }
 
 /// The number of this axis, two a word.

@@ -79,10 +79,10 @@ impl<'w> Take<'w> {
     }
 
     /// So many words, read as one; zeros where they are not all there.
-    pub(super) fn block<const N: usize>(&mut self) -> [u64; N] {
+    pub(super) fn block<const N: usize>(&mut self) -> &'w [u64; N] {
         let (block, rest) = self.0.as_slice().split_first_chunk().unwrap_or((&[0; N], &[]));
         self.0 = rest.iter();
-        *block
+        block
     }
 
     pub(super) fn bytes<const N: usize>(&mut self) -> [u8; N] {
