@@ -148,7 +148,7 @@ impl Rt {
 
     fn step(&mut self) {
         self.tick += 1;
-        while let Some(claim) = self.peer.end.pop() {
+        while let Some(claim) = self.peer.end.pop(AXES_MAX) {
             assert!(claim.intact);
             let intent = claim.intent;
             assert!(intent.lease_until_ns > intent.issued_ns && intent.issued_ns <= now_ns());

@@ -315,7 +315,7 @@ impl Common<'_> {
             kernel: Kernel::new(&config, begin),
             inputs: Inputs::default(),
             outputs: Outputs::new(&config),
-            link: LinkDesk::new(ends.links, ends.links_back),
+            link: LinkDesk::new(ends.links, ends.links_back, axis_count),
             watchers: Watchers::new(
                 ends.pages,
                 ends.pages_back,

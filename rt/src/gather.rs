@@ -23,6 +23,7 @@ const SUSPEND_MIN_NS: u64 = 10_000_000;
 pub struct LinkDesk {
     arriving: Consumer<ServerEnd>,
     leaving: Producer<ServerEnd>,
+    axis_count: usize,
     end: Option<ServerEnd>,
     last: Link,
     beat: u64,
@@ -32,10 +33,15 @@ pub struct LinkDesk {
 
 impl LinkDesk {
     /// Page sets arrive from housekeeping by the one ring and go back by the other.
-    pub fn new(arriving: Consumer<ServerEnd>, leaving: Producer<ServerEnd>) -> Self {
+    pub fn new(
+        arriving: Consumer<ServerEnd>,
+        leaving: Producer<ServerEnd>,
+        axis_count: usize,
+    ) -> Self {
         Self {
             arriving,
             leaving,
+            axis_count,
             end: None,
             last: Link::default(),
             beat: 0,
@@ -85,7 +91,7 @@ impl LinkDesk {
         while inputs.claims.len() < CLAIMS_PER_TICK_MAX
             && free >= reserved.saturating_add(2 * (inputs.claims.len() + 1))
         {
-            let Some(claim) = end.pop() else { break };
+            let Some(claim) = end.pop(self.axis_count) else { break };
             inputs.claims.push(claim);
         }
     }

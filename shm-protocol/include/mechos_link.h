@@ -18,10 +18,10 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little-end
 
 #define MECHOS_MAGIC UINT64_C(0x0100534f4843454d) /* "MECHOS\0\1" */
 #define MECHOS_VERSION UINT64_C(1)
-#define MECHOS_LAYOUT_HASH UINT64_C(0xc8dbd8e544ff09ef)
+#define MECHOS_LAYOUT_HASH UINT64_C(0x2c4f236162db3357)
 
-/* Record i of a ring, value n of a board lie in slot (27 * i) % slots; a slot is stride words. */
-#define MECHOS_SLOT_STEP 27
+/* Record i of a ring, value n of a board lie in slot (91 * i) % slots; a slot is stride words. */
+#define MECHOS_SLOT_STEP 91
 /* Words of a slot before its record: of a ring, number and checksum; of board and lossy ring, stamp. */
 #define MECHOS_SLOT_HEAD 1
 #define MECHOS_INTENT_SLOTS 64

@@ -23,9 +23,17 @@ pub struct Writer {
 
 impl Writer {
     /// Publishes a value. Real time.
-    pub fn publish<W: Store>(&mut self, shape: Shape, words: &[W], head: &W, value: &[u64]) {
+    #[inline]
+    pub fn publish<W: Store, const N: usize>(
+        &mut self,
+        shape: Shape,
+        words: &[W],
+        head: &W,
+        value: &[u64; N],
+    ) {
         self.number = self.number.wrapping_add(1);
-        stamp::write(shape.slot(words, self.number), self.number, value);
+        let Some(slot) = shape.slot(words, self.number) else { return };
+        stamp::write(slot, self.number, value);
         // Release pairs with the Acquire in `read`: the slot is complete.
         head.store(self.number, Ordering::Release);
     }
@@ -33,14 +41,22 @@ impl Writer {
 
 /// Copies the newest value out; false when there is none, or none whole within `tries`. Real time.
 #[must_use]
-pub fn read<R: Load>(shape: Shape, words: &[R], head: &R, tries: u32, value: &mut [u64]) -> bool {
+#[inline]
+pub fn read<R: Load, const N: usize>(
+    shape: Shape,
+    words: &[R],
+    head: &R,
+    tries: u32,
+    value: &mut [u64; N],
+) -> bool {
     for _ in 0..tries {
         // Acquire pairs with the Release in `publish`.
         let number = head.load(Ordering::Acquire);
         if number == 0 {
             return false;
         }
-        if stamp::read(shape.slot(words, number), number, value) {
+        let Some(slot) = shape.slot(words, number) else { return false };
+        if stamp::read(slot, number, value) {
             return true;
         }
         std::hint::spin_loop();
@@ -77,9 +93,9 @@ mod tests {
         let (words, head) = page();
         let mut writer = Writer::default();
         writer.publish(SHAPE, &words, &head, &[7; 4]);
-        let next = SHAPE.slot(&words, 2);
-        next[0].store(3, Ordering::Relaxed);
-        next[1].store(99, Ordering::Relaxed);
+        let (stamp, value) = SHAPE.slot::<_, 4>(&words, 2).unwrap();
+        stamp.store(3, Ordering::Relaxed);
+        value[0].store(99, Ordering::Relaxed);
         let mut value = [0; 4];
         assert!(read(SHAPE, &words, &head, TRIES_MAX, &mut value));
         assert_eq!(value, [7; 4]);

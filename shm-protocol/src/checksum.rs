@@ -12,50 +12,100 @@
 /// The Castagnoli polynomial, reflected (RFC 3720, appendix B.4).
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
+/// A payload of more words is summed from memory, where its copy lies already: to keep it in registers
+/// the compiler would store every word a second time, and so many stores wait for their lines
+/// that the loads of the record's later lines wait behind them (a whole hand-over, measured).
+const IN_REGISTERS_MAX: usize = 12;
+
 /// What a sum begins with. A sum lies in the low half of a word, as the instruction gives it.
 const ONES: u64 = 0xffff_ffff;
 
 /// The checksum of a sequence number and the words of its payload. Real time.
-#[inline]
+///
+/// Where the number of words is known to the compiler it becomes as many instructions in a row.
+#[inline(always)]
 pub fn checksum(sequence: u64, words: &[u64]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("sse4.2") {
-        return in_lanes(sequence, words, |mut sum, word| {
-            // SAFETY: the processor has this instruction of SSE4.2, as was just asked (the answer is
-            // kept in a static by the standard library). It changes its first operand and nothing
-            // else. Written out, since a function with the intrinsic could not be inlined here.
-            unsafe {
-                std::arch::asm!("crc32 {}, {}", inout(reg) sum, in(reg) word,
-                    options(pure, nomem, nostack, preserves_flags));
-            }
-            sum
+        let from_memory = words.len() > IN_REGISTERS_MAX;
+        return in_lanes(sequence, words, next_of_x86, |sums, words| {
+            if from_memory { three_of_x86(sums, words) } else { each(sums, words, next_of_x86) }
         });
     }
     #[cfg(target_arch = "aarch64")]
     if std::arch::is_aarch64_feature_detected!("crc") {
-        return in_lanes(sequence, words, |sum, word| {
+        let next = |sum, word| {
             // SAFETY: the processor has this instruction, as was just asked.
             u64::from(unsafe { std::arch::aarch64::__crc32cd(low(sum), word) })
-        });
+        };
+        return in_lanes(sequence, words, next, |sums, words| each(sums, words, next));
     }
-    in_lanes(sequence, words, next_by_table)
+    by_tables(sequence, words)
 }
 
-/// Three sums side by side, and the sum of them; `next` takes one word into a sum.
+/// One word into a sum. Only where the processor has the instruction (SSE4.2): asked before.
+///
+/// Written out, since a function with the intrinsic could not be inlined into one without it.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn in_lanes(sequence: u64, words: &[u64], next: impl Fn(u64, u64) -> u64) -> u32 {
-    let mut lanes = [next(ONES, sequence), ONES, ONES];
-    let [zeroth, first, second] = &mut lanes;
-    let (threes, last) = words.as_chunks::<3>();
-    for [to_first, to_second, to_zeroth] in threes {
-        *first = next(*first, *to_first);
-        *second = next(*second, *to_second);
-        *zeroth = next(*zeroth, *to_zeroth);
+fn next_of_x86(mut sum: u64, word: u64) -> u64 {
+    // SAFETY: `checksum` has asked the processor (the answer is kept in a static by the standard
+    // library). The instruction changes its first operand, a register, and nothing else.
+    unsafe {
+        std::arch::asm!("crc32 {}, {}", inout(reg) sum, in(reg) word,
+            options(pure, nomem, nostack, preserves_flags));
     }
-    for (lane, word) in [first, second].into_iter().zip(last) {
+    sum
+}
+
+/// A word of memory into each of three sums; as above.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn three_of_x86([mut one, mut two, mut three]: [u64; 3], words: &[u64; 3]) -> [u64; 3] {
+    // SAFETY: as above; the three words that are read are those of the reference.
+    unsafe {
+        std::arch::asm!(
+            "crc32 {one}, qword ptr [{words}]",
+            "crc32 {two}, qword ptr [{words} + 8]",
+            "crc32 {three}, qword ptr [{words} + 16]",
+            one = inout(reg) one, two = inout(reg) two, three = inout(reg) three,
+            words = in(reg) words.as_ptr(),
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    [one, two, three]
+}
+
+#[cold]
+#[inline(never)]
+fn by_tables(sequence: u64, words: &[u64]) -> u32 {
+    in_lanes(sequence, words, next_by_table, |sums, words| each(sums, words, next_by_table))
+}
+
+/// A word into each of three sums, one by one.
+#[inline(always)]
+fn each(sums: [u64; 3], words: &[u64; 3], next: impl Fn(u64, u64) -> u64) -> [u64; 3] {
+    let ([one, two, three], [to_one, to_two, to_three]) = (sums, *words);
+    [next(one, to_one), next(two, to_two), next(three, to_three)]
+}
+
+/// Three sums side by side, and the sum of them: `next` takes a word into a sum, `three` a word into
+/// each of lanes 1, 2 and 0.
+#[inline(always)]
+fn in_lanes(
+    sequence: u64,
+    words: &[u64],
+    next: impl Fn(u64, u64) -> u64,
+    three: impl Fn([u64; 3], &[u64; 3]) -> [u64; 3],
+) -> u32 {
+    let (threes, last) = words.as_chunks::<3>();
+    let mut lanes = [ONES, ONES, next(ONES, sequence)];
+    for words in threes {
+        lanes = three(lanes, words);
+    }
+    for (lane, word) in lanes.iter_mut().zip(last) {
         *lane = next(*lane, *word);
     }
-    let [zeroth, first, second] = lanes;
+    let [first, second, zeroth] = lanes;
     low(!next(second, !(zeroth | first << 32)))
 }
 
@@ -141,8 +191,7 @@ mod tests {
     proptest! {
         #[test]
         fn instruction_and_tables_agree(sequence: u64, words: Vec<u64>) {
-            let by_tables = in_lanes(sequence, &words, next_by_table);
-            prop_assert_eq!(checksum(sequence, &words), by_tables);
+            prop_assert_eq!(checksum(sequence, &words), by_tables(sequence, &words));
         }
     }
 }

@@ -5,8 +5,8 @@
 //! peer leaves nothing behind. Forbids: following a pointer, an index or a length of a peer;
 //! believing a record before the gate has judged it. See `README.md` for the bytes and orderings.
 //!
-//! `unsafe` is in `memory` (mappings), `socket` and `rights` (descriptors) and `checksum` (one
-//! instruction), and nowhere else.
+//! `unsafe` is in `memory` (mappings), `socket` and `rights` (descriptors), `checksum` and `prefetch`
+//! (one instruction each), and nowhere else.
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -35,6 +35,8 @@ pub mod lossy;
 #[allow(unsafe_code)]
 mod memory;
 mod page_set;
+#[allow(unsafe_code)]
+mod prefetch;
 pub mod records;
 #[allow(unsafe_code)]
 mod rights;

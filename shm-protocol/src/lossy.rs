@@ -21,9 +21,16 @@ pub struct Writer {
 
 impl Writer {
     /// Writes a record over the oldest one. Real time.
-    pub fn push<W: Store>(&mut self, shape: Shape, words: &[W], written: &W, value: &[u64]) {
+    pub fn push<W: Store, const N: usize>(
+        &mut self,
+        shape: Shape,
+        words: &[W],
+        written: &W,
+        value: &[u64; N],
+    ) {
         self.number = self.number.wrapping_add(1);
-        stamp::write(shape.slot(words, self.number), self.number, value);
+        let Some(slot) = shape.slot(words, self.number) else { return };
+        stamp::write(slot, self.number, value);
         // Release pairs with the Acquire in `Reader::next`: the record is complete.
         written.store(self.number, Ordering::Release);
     }
@@ -40,12 +47,12 @@ impl Reader {
     /// Copies the oldest record out that is still there and was not read before; false when there
     /// is none now.
     #[must_use]
-    pub fn next<R: Load>(
+    pub fn next<R: Load, const N: usize>(
         &mut self,
         shape: Shape,
         words: &[R],
         written: &R,
-        value: &mut [u64],
+        value: &mut [u64; N],
     ) -> bool {
         for _ in 0..TRIES_MAX {
             // Acquire pairs with the Release in `Writer::push`.
@@ -58,7 +65,8 @@ impl Reader {
             let number = wanted.max(oldest);
             self.missed = self.missed.saturating_add(number - wanted);
             self.read = number;
-            if stamp::read(shape.slot(words, number), number, value) {
+            let Some(slot) = shape.slot(words, number) else { return false };
+            if stamp::read(slot, number, value) {
                 return true;
             }
             self.missed = self.missed.saturating_add(1);

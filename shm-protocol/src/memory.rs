@@ -21,6 +21,7 @@ use nix::unistd::ftruncate;
 
 use crate::error::MemoryError;
 use crate::layout::{FencePage, HeartbeatPage, IntentPage, TelemetryPage};
+use crate::prefetch::prefetch;
 use crate::words::Load;
 
 /// MFD_NOEXEC_SEAL (linux/memfd.h, Linux 6.3); nix does not name it.
@@ -48,6 +49,11 @@ impl Load for ReadWord {
     #[inline]
     fn fence(order: Ordering) {
         std::sync::atomic::fence(order);
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        prefetch(&self.0);
     }
 }
 

@@ -54,7 +54,7 @@ fn a_changed_payload_is_told_by_its_checksum() {
     let (words, read) = page();
     let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
     assert!(sender.send(SHAPE, &words, &read, &[5; PAYLOAD]));
-    SHAPE.slot(&words, 0)[3].fetch_xor(1 << 40, Ordering::Relaxed);
+    SHAPE.slot::<_, PAYLOAD>(&words, 0).unwrap().1[2].fetch_xor(1 << 40, Ordering::Relaxed);
     assert_eq!(receiver.receive(SHAPE, &words, &mut [0; PAYLOAD]), Some(false));
     assert!(sender.send(SHAPE, &words, &read, &[6; PAYLOAD]));
     assert_eq!(receiver.receive(SHAPE, &words, &mut [0; PAYLOAD]), Some(true));
@@ -69,7 +69,7 @@ fn an_old_record_under_a_new_sequence_number_does_not_pass() {
         assert_eq!(receiver.receive(SHAPE, &words, &mut [0; PAYLOAD]), Some(true));
     }
     // One bit turns the number of the slot's old record into the one that is due.
-    let head = &SHAPE.slot(&words, 0)[0];
+    let (head, []) = SHAPE.slot(&words, 0).unwrap();
     assert_eq!(low(head.fetch_xor(1 ^ 9, Ordering::Relaxed)), 1);
     assert_eq!(receiver.receive(SHAPE, &words, &mut [0; PAYLOAD]), Some(false));
 }
@@ -120,8 +120,9 @@ fn an_index_that_cannot_be_is_not_taken() {
 fn the_sequence_on_the_page_may_wrap() {
     let (words, read) = page();
     let start = u64::from(u32::MAX) - 20;
+    let place = SHAPE.place(start);
     let (mut sender, mut receiver) =
-        (Sender { index: start, read: start }, Receiver { index: start });
+        (Sender { index: start, read: start, place }, Receiver { index: start, place });
     let mut payload = [0; PAYLOAD];
     for number in 0..40 {
         assert_eq!(receiver.receive(SHAPE, &words, &mut payload), None, "before {number}");

@@ -49,15 +49,16 @@ impl ServerEnd {
         self.generation
     }
 
-    /// Takes the oldest intent from the ring: a claim, copied out once and checked on the copy.
+    /// Takes the oldest intent from the ring: a claim, copied out once and checked on the copy. What it
+    /// asks of axes after the first `axis_count` is not read; its mask still names them.
     ///
     /// Reserve its verdicts first ([`ServerEnd::verdict_slots_free`]).
-    pub fn pop(&mut self) -> Option<Claim> {
+    pub fn pop(&mut self, axis_count: usize) -> Option<Claim> {
         let mut words = [0; intent::WORDS];
         let intact = self.intents.receive(INTENTS, &self.intent.intents, &mut words)?;
         self.intents.publish(&self.telemetry.intents_read.word);
         // Of a damaged record nothing is believed but whose verdict it gets.
-        let intent = if intact { intent::take(&words) } else { intent::take_head(&words) };
+        let intent = intent::take_first(&words, if intact { axis_count } else { 0 });
         Some(Claim { intent, intact })
     }
 

@@ -1,5 +1,13 @@
 //! How slots lie on a page.
 
+/// From the slot of one record to that of the next, modulo the slots.
+///
+/// Odd: a permutation of any power of two of them. About 3/8 of 8, 64 and 256, so that three successive
+/// records never follow each other at one distance: a processor that finds such a row fetches the
+/// next slot before it is written, and the sender must take its line back (27 has rows of nine among
+/// 256 slots; they cost half a hand-over, `benches`).
+pub(crate) const STEP: u64 = 91;
+
 /// `slots` (a power of two) slots of `stride` words each, one after the other on the page, used in
 /// an order that keeps successive ones away from the hardware's prefetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +50,35 @@ impl Shape {
         self.slots as usize * self.stride
     }
 
-    /// The slot of the record with this index. Any index has one; empty only if `words` is too
-    /// short.
+    /// Where the slot of the record with this index begins on the page, in words. Any index has one.
     #[inline]
-    pub(crate) fn slot<'w, W>(&self, words: &'w [W], index: u64) -> &'w [W] {
-        // 27 is odd: a permutation of any power of two of slots (measured, SHM.md).
-        let place = index.wrapping_mul(27) & (self.slots - 1);
-        let start = usize::try_from(place).unwrap_or(0).wrapping_mul(self.stride);
-        words.get(start..start.wrapping_add(self.stride)).unwrap_or(&[])
+    pub(crate) fn place(&self, index: u64) -> usize {
+        let slot = index.wrapping_mul(STEP) & (self.slots - 1);
+        usize::try_from(slot).unwrap_or(0).wrapping_mul(self.stride)
+    }
+
+    /// The slot of the record with this index; none only if `words` or a slot are too short.
+    #[inline]
+    pub(crate) fn slot<'w, W, const N: usize>(
+        &self,
+        words: &'w [W],
+        index: u64,
+    ) -> Option<(&'w W, &'w [W; N])> {
+        self.slot_at(words, self.place(index))
+    }
+
+    /// The slot that begins there: its first word and `N` that follow it.
+    #[inline]
+    pub(crate) fn slot_at<'w, W, const N: usize>(
+        &self,
+        words: &'w [W],
+        place: usize,
+    ) -> Option<(&'w W, &'w [W; N])> {
+        if N >= self.stride {
+            return None;
+        }
+        let (first, rest) = words.get(place..place.wrapping_add(1 + N))?.split_first()?;
+        Some((first, rest.first_chunk()?))
     }
 }
 
@@ -64,8 +93,21 @@ mod tests {
             let shape = Shape::new(slots, 2);
             let words: Vec<usize> = (0..shape.words()).collect();
             let seen: HashSet<usize> =
-                (7..7 + slots).map(|index| shape.slot(&words, index)[0]).collect();
+                (7..7 + slots).map(|index| *shape.slot::<_, 1>(&words, index).unwrap().0).collect();
             assert_eq!(seen.len() as u64, slots);
+        }
+    }
+
+    #[test]
+    fn no_three_successive_records_follow_each_other_at_one_distance() {
+        for slots in [8, 64, 256] {
+            let shape = Shape::new(slots, 2);
+            let place = |index| i64::try_from(shape.place(index)).unwrap();
+            let distance = |index| place(index + 1) - place(index);
+            for index in 0..slots {
+                let three = [distance(index), distance(index + 1), distance(index + 2)];
+                assert!(three[0] != three[1] || three[1] != three[2], "{slots} slots: {three:?}");
+            }
         }
     }
 
@@ -74,8 +116,10 @@ mod tests {
         let shape = Shape::new(64, 16);
         let words = vec![0u8; shape.words()];
         for index in [0, 63, 64, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
-            assert_eq!(shape.slot(&words, index).len(), 16);
+            assert!(shape.slot::<_, 15>(&words, index).is_some());
+            assert!(shape.slot::<_, 16>(&words, index).is_none(), "into the next slot");
         }
-        assert!(shape.slot(&words[1..], 63).len() <= 16);
+        let of_all = (0..64).filter(|index| shape.slot::<_, 15>(&words[1..], *index).is_none());
+        assert_eq!(of_all.count(), 1, "the last slot of a page that is too short");
     }
 }

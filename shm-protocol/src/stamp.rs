@@ -13,8 +13,11 @@ pub const HEAD: usize = 1;
 
 /// Overwrites the slot with value number `number`. Real time.
 #[inline]
-pub fn write<W: Store>(slot: &[W], number: u64, value: &[u64]) {
-    let Some((stamp, words)) = slot.split_first() else { return };
+pub fn write<W: Store, const N: usize>(
+    (stamp, words): (&W, &[W; N]),
+    number: u64,
+    value: &[u64; N],
+) {
     let complete = number.wrapping_mul(2);
     stamp.store(complete.wrapping_sub(1), Ordering::Relaxed);
     // Pairs with the Acquire fence in `read`: who copied any word of this value finds, when it looks
@@ -28,8 +31,11 @@ pub fn write<W: Store>(slot: &[W], number: u64, value: &[u64]) {
 /// Copies value number `number` out; false when the slot holds another, or was overwritten
 /// meanwhile (then `value` holds nothing of use). Real time.
 #[inline]
-pub fn read<R: Load>(slot: &[R], number: u64, value: &mut [u64]) -> bool {
-    let Some((stamp, words)) = slot.split_first() else { return false };
+pub fn read<R: Load, const N: usize>(
+    (stamp, words): (&R, &[R; N]),
+    number: u64,
+    value: &mut [u64; N],
+) -> bool {
     let complete = number.wrapping_mul(2);
     // Pairs with the Release store of the complete stamp in `write`.
     // A stamp of 0 is that of a slot never written.

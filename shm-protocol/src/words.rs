@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::prefetch::prefetch;
+
 /// A word that may be read.
 pub trait Load {
     /// Loads it.
@@ -14,6 +16,10 @@ pub trait Load {
 
     /// A fence among atomics of this kind.
     fn fence(order: Ordering);
+
+    /// Asks for its line, which is needed soon; nothing where there is no such hint.
+    #[inline]
+    fn prefetch(&self) {}
 }
 
 /// A word that may be written too.
@@ -26,6 +32,11 @@ pub trait Store: Load {
 }
 
 impl Load for AtomicU64 {
+    #[inline]
+    fn prefetch(&self) {
+        prefetch(self);
+    }
+
     #[inline]
     fn load(&self, order: Ordering) -> u64 {
         AtomicU64::load(self, order)
@@ -63,40 +74,39 @@ pub fn counted<R: Load>(word: &R) -> u64 {
     word.load(Ordering::Acquire)
 }
 
-/// Stores values one by one, unordered: a later Release store publishes them. Values past the last
-/// word are left out.
+/// Stores values, unordered: a later Release store publishes them. Nothing where the words are fewer.
+///
+/// The last ones first: the line that the receiver looks at is the first one, and is taken from it once.
 #[inline]
-pub fn copy_in<W: Store>(words: &[W], values: &[u64]) {
-    let common = words.len().min(values.len());
-    let (Some(words), Some(values)) = (words.get(..common), values.get(..common)) else { return };
-    let ((eights, last), (of_eights, of_last)) = (words.as_chunks::<8>(), values.as_chunks::<8>());
-    for (words, values) in eights.iter().zip(of_eights) {
+pub fn copy_in<W: Store, const N: usize>(words: &[W], values: &[u64; N]) {
+    let Some(words) = words.first_chunk::<N>() else { return };
+    // By eights, so that nothing is asked for each.
+    let ((first, eights), (of_first, of_eights)) =
+        (words.as_rchunks::<8>(), values.as_rchunks::<8>());
+    for (words, values) in eights.iter().zip(of_eights).rev() {
         store_each(words, values);
     }
-    store_each(last, of_last);
+    store_each(first, of_first);
 }
 
 #[inline]
 fn store_each<W: Store>(words: &[W], values: &[u64]) {
-    for (word, value) in words.iter().zip(values) {
+    for (word, value) in words.iter().zip(values).rev() {
         word.store(*value, Ordering::Relaxed);
     }
 }
 
-/// Loads values one by one, unordered: an earlier Acquire load makes what it published visible.
-/// Values past the last word keep what they were.
+/// Loads values, unordered: an earlier Acquire load makes what it published visible. None where the
+/// words are fewer.
 #[inline]
-pub fn copy_out<R: Load>(words: &[R], values: &mut [u64]) {
-    let common = words.len().min(values.len());
-    let (Some(words), Some(values)) = (words.get(..common), values.get_mut(..common)) else {
-        return;
-    };
-    let ((eights, last), (to_eights, to_last)) =
-        (words.as_chunks::<8>(), values.as_chunks_mut::<8>());
+pub fn copy_out<R: Load, const N: usize>(words: &[R], values: &mut [u64; N]) {
+    let Some(words) = words.first_chunk::<N>() else { return };
+    let ((first, eights), (to_first, to_eights)) =
+        (words.as_rchunks::<8>(), values.as_rchunks_mut::<8>());
+    load_each(first, to_first);
     for (words, values) in eights.iter().zip(to_eights) {
         load_each(words, values);
     }
-    load_each(last, to_last);
 }
 
 #[inline]

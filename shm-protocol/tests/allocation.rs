@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::*;
-use shm_protocol::records::{Cause, ModeCode};
+use shm_protocol::records::{AXES_MAX, Cause, ModeCode};
 use shm_protocol::{GuardianLink, GuardianServer, LinkServer};
 
 /// Counts what each thread asks for.
@@ -63,7 +63,7 @@ fn a_tick_s_use_of_the_planner_s_link_allocates_nothing() {
         let calls = counted(|| {
             let _ = (end.verdict_slots_free(), end.queued(), end.heartbeat(), end.stops());
             let _ = (end.estops(), end.submitted(), end.returned(), end.taken());
-            if let Some(claim) = end.pop() {
+            if let Some(claim) = end.pop(AXES_MAX) {
                 let _ = end.push_verdict(&verdict(claim.intent.number));
                 let _ = end.push_verdict(&verdict(claim.intent.number));
             }

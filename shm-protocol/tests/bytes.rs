@@ -116,14 +116,14 @@ fn an_intent_of_another_language_arrives_intact() {
                 words[first + pair] = singles(value, value + 1.0);
             }
         }
-        let slot = &planner.intent[(896 + 27 * sent as usize % 64 * 1024) / 8..][..128];
+        let slot = &planner.intent[(896 + 91 * sent as usize % 64 * 1024) / 8..][..128];
         for (word, value) in slot[1..].iter().zip(words) {
             word.store(value, Release);
         }
         let sequence = sent + 1;
         let sum = checksum(&[&[sequence], &words[..]].concat());
         slot[0].store(sequence | sum << 32, Release);
-        let claim = planner.connected.end.pop().unwrap();
+        let claim = planner.connected.end.pop(AXES_MAX).unwrap();
         assert_eq!(claim, Claim { intent: expected, intact: true });
         assert_eq!(at(planner.telemetry, 128, 1), [sequence], "taken");
     }
@@ -152,7 +152,7 @@ fn a_verdict_and_an_event_are_read_by_the_tables() {
     for sent in 0..300u64 {
         let sent_verdict = Verdict { cause: Cause::RtLost, trace, ..verdict(sent) };
         planner.connected.end.push_verdict(&sent_verdict).unwrap();
-        let slot = at(planner.telemetry, 16_512 + 27 * sent as usize % 256 * 128, 11);
+        let slot = at(planner.telemetry, 16_512 + 91 * sent as usize % 256 * 128, 11);
         let sequence = sent + 1;
         let payload = &slot[1..];
         assert_eq!(slot[0], sequence | checksum(&[&[sequence], payload].concat()) << 32);
@@ -166,7 +166,7 @@ fn a_verdict_and_an_event_are_read_by_the_tables() {
 
         planner.connected.end.push_event(&event(sequence));
         assert_eq!(at(planner.telemetry, 384, 1), [sequence]);
-        let slot = at(planner.telemetry, 49_280 + 27 * sequence as usize % 256 * 128, 4);
+        let slot = at(planner.telemetry, 49_280 + 91 * sequence as usize % 256 * 128, 4);
         assert_eq!(slot[..3], [2 * sequence, sequence, 1]);
         let found = [(0, 7), (8, 15), (16, 31), (32, 63)];
         assert_eq!(found.map(|(first, last)| bits(slot[3], first, last)), [1, 4, 8, 2]);
@@ -197,7 +197,7 @@ fn telemetry_is_read_by_the_tables() {
     for number in 1..20u64 {
         planner.connected.end.publish(&sent);
         assert_eq!(at(planner.telemetry, 256, 1), [number]);
-        let slot = at(planner.telemetry, 3_200 + 27 * number as usize % 8 * 1_664, 206);
+        let slot = at(planner.telemetry, 3_200 + 91 * number as usize % 8 * 1_664, 206);
         assert_eq!(slot[0], 2 * number);
         let words = &slot[1..];
         assert_eq!((words[0], words[1], words[4]), (9, 2, 1));

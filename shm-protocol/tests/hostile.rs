@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use common::*;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use shm_protocol::layout::{INTENTS, IntentPage, TelemetryPage};
+use shm_protocol::records::AXES_MAX;
 use shm_protocol::{Connected, LinkServer, ServerEnd};
 
 /// How long the scribbler goes on.
@@ -59,7 +60,7 @@ fn tick(end: &mut ServerEnd, number: u64) {
         if end.verdict_slots_free() < 2 {
             break;
         }
-        if let Some(claim) = end.pop() {
+        if let Some(claim) = end.pop(AXES_MAX) {
             end.push_verdict(&verdict(claim.intent.number)).unwrap();
             end.push_verdict(&verdict(claim.intent.number)).unwrap();
         }
@@ -126,12 +127,12 @@ fn a_ring_of_valid_looking_records_gives_a_bounded_number_of_claims() {
     let end = &mut hostile.connected.end;
     // Every slot carries the sequence number that is due there, with a wrong checksum.
     for index in 0u64..64 {
-        let place = index.wrapping_mul(27) as usize % 64 * INTENTS.stride();
+        let place = index.wrapping_mul(91) as usize % 64 * INTENTS.stride();
         hostile.page.intents[place].store(index + 1, Ordering::Release);
     }
     assert_eq!(end.queued(), 64);
     let mut claims = 0;
-    while let Some(claim) = end.pop() {
+    while let Some(claim) = end.pop(AXES_MAX) {
         assert!(!claim.intact);
         claims += 1;
     }

@@ -59,11 +59,11 @@ fn everything_crosses() {
     for number in 1..200 {
         client.submit(&intent(number)).unwrap();
         assert_eq!(end.queued(), 1);
-        let claim = end.pop().unwrap();
+        let claim = end.pop(AXES_MAX).unwrap();
         assert_eq!(claim, Claim { intent: intent(number), intact: true });
         end.push_verdict(&verdict(number)).unwrap();
         assert_eq!(client.poll_verdict(), Some(verdict(number)));
-        assert_eq!((end.pop(), client.poll_verdict()), (None, None));
+        assert_eq!((end.pop(AXES_MAX), client.poll_verdict()), (None, None));
     }
 
     assert_eq!((end.heartbeat(), end.stops(), end.estops()), (0, 0, 0));
@@ -105,7 +105,7 @@ fn a_full_ring_gives_the_intent_back_and_the_sums_hold() {
     };
     sums(&end);
     for number in 1..=10 {
-        assert_eq!(end.pop().unwrap().intent.number, number);
+        assert_eq!(end.pop(AXES_MAX).unwrap().intent.number, number);
         sums(&end);
     }
     for number in 101..=110 {
@@ -113,7 +113,7 @@ fn a_full_ring_gives_the_intent_back_and_the_sums_hold() {
     }
     assert!(client.submit(&intent(111)).is_err());
     sums(&end);
-    while end.pop().is_some() {}
+    while end.pop(AXES_MAX).is_some() {}
     sums(&end);
     assert_eq!((end.submitted(), end.taken(), end.returned()), (111, 74, 37));
     // Stops never queue.
@@ -164,8 +164,11 @@ fn a_planner_that_starts_again_gets_pages_of_a_new_generation() {
     assert_eq!((new.end.queued(), new.end.stops(), new.end.submitted()), (0, 0, 0));
     second.submit(&intent(2)).unwrap();
     let (mut old, mut new) = (old.end, new.end);
-    assert_eq!(new.pop().unwrap().intent.number, 2);
-    assert_eq!((old.queued(), old.pop().unwrap().intent.number, old.pop()), (1, 1, None));
+    assert_eq!(new.pop(AXES_MAX).unwrap().intent.number, 2);
+    assert_eq!(
+        (old.queued(), old.pop(AXES_MAX).unwrap().intent.number, old.pop(AXES_MAX)),
+        (1, 1, None)
+    );
 }
 
 /// The second process of `a_killed_planner_is_seen_and_leaves_what_it_sent`.
@@ -202,9 +205,9 @@ fn a_killed_planner_is_seen_and_leaves_what_it_sent() {
     wait_for(|| (has_ended(&peer.socket) && has_ended(&pidfd)).then_some(()));
     let mut end = peer.end;
     for number in 1..=5 {
-        assert_eq!(end.pop(), Some(Claim { intent: intent(number), intact: true }));
+        assert_eq!(end.pop(AXES_MAX), Some(Claim { intent: intent(number), intact: true }));
     }
-    assert_eq!(end.pop(), None);
+    assert_eq!(end.pop(AXES_MAX), None);
     end.publish(&telemetry(1));
     end.push_verdict(&verdict(1)).unwrap();
     // Nothing to clean up: the next planner connects.

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mprotect, munmap};
 use shm_protocol::layout::{INTENTS, IntentPage};
+use shm_protocol::records::AXES_MAX;
 use shm_protocol::{LinkServer, PageSet};
 
 const READ: ProtFlags = ProtFlags::PROT_READ;
@@ -160,12 +161,12 @@ fn holes_from_before_it_was_closed_cost_the_real_time_side_no_page_fault() {
         let mut end = raw_go(&mut server, &peer).end;
         // A record in every slot, so that every page is looked at.
         for index in 0..INTENTS.slots() {
-            let place = (27 * index % INTENTS.slots()) as usize * INTENTS.stride();
+            let place = (91 * index % INTENTS.slots()) as usize * INTENTS.stride();
             map.intent_page().intents[place].store(index + 1, Ordering::Release);
         }
         let before = faults();
         assert_eq!((end.heartbeat(), end.queued()), (0, 64));
-        while end.pop().is_some() {}
+        while end.pop(AXES_MAX).is_some() {}
         let faults = faults() - before;
         assert!(!holed || faults == 0, "{faults} page faults");
         assert_eq!(end.taken(), 64);

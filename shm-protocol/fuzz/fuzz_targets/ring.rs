@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
             // The number that is due, under any checksum.
             1 => {
                 let due = receiver.received().wrapping_add(1) & 0xffff_ffff;
-                let place = (receiver.received().wrapping_mul(27) % SHAPE.slots()) as usize;
+                let place = (receiver.received().wrapping_mul(91) % SHAPE.slots()) as usize;
                 hostile[place * SHAPE.stride()].store(step.value << 32 | due, Ordering::Relaxed);
             }
             2 => {

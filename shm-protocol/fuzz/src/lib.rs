@@ -49,6 +49,6 @@ pub fn steps(bytes: &[u8]) -> impl Iterator<Item = Step> {
 
 /// The slot of a record, as the README says where it lies.
 pub fn slot(page: &[AtomicU64], index: u64) -> Vec<u64> {
-    let place = (index.wrapping_mul(27) % SHAPE.slots()) as usize * SHAPE.stride();
+    let place = (index.wrapping_mul(91) % SHAPE.slots()) as usize * SHAPE.stride();
     page[place..place + SHAPE.stride()].iter().map(|word| word.load(Ordering::Relaxed)).collect()
 }

@@ -59,28 +59,21 @@ pub fn put(intent: &Intent, words: &mut [u64; WORDS]) {
     put.singles::<PAIRS, _>(&intent.axes, |axis| axis.effort_max_nm);
 }
 
-/// Words as an intent. Real time.
+/// Words as an intent.
 pub fn take(words: &[u64; WORDS]) -> Intent {
-    take_with(words, axes)
+    take_first(words, AXES_MAX)
 }
 
-/// What words say before the axes, all of which ask for nothing: enough to refuse a record. Real time.
-pub fn take_head(words: &[u64; WORDS]) -> Intent {
-    take_with(words, |_| [AxisRequest::default(); AXES_MAX])
-}
-
-#[inline]
-fn take_with(
-    words: &[u64; WORDS],
-    axes: impl FnOnce(&mut Take<'_>) -> [AxisRequest; AXES_MAX],
-) -> Intent {
+/// Words as an intent of which only so many axes are read; the others ask for nothing. A receiver with
+/// fewer axes saves the work, which a sender could have it do in vain in every tick. Real time.
+pub fn take_first(words: &[u64; WORDS], axis_count: usize) -> Intent {
     let mut take = Take::new(words);
     let number = take.word();
     let second = take.word();
     let (epoch, axes_mask) = take.pair();
     let (issued_ns, lease_until_ns) = (take.word(), take.word());
     let trace = TraceId(take.bytes());
-    Intent {
+    let mut intent = Intent {
         number,
         version: half(second, 0),
         kind: kind(byte(second, 2)),
@@ -90,22 +83,23 @@ fn take_with(
         lease_until_ns,
         trace,
         axes_mask,
-        axes: axes(&mut take),
-    }
-}
-
-fn axes(take: &mut Take<'_>) -> [AxisRequest; AXES_MAX] {
+        axes: [AxisRequest::default(); AXES_MAX],
+    };
     let positions = take.block::<AXES_MAX>();
     let [velocity_end, velocity_peak, acceleration, jerk, effort] =
         std::array::from_fn(|_| take.block::<PAIRS>());
-    std::array::from_fn(|axis| AxisRequest {
-        position_rad: f64::from_bits(positions.get(axis).copied().unwrap_or(0)),
-        velocity_end_rad_s: single(velocity_end, axis),
-        velocity_peak_rad_s: single(velocity_peak, axis),
-        acceleration_peak_rad_s2: single(acceleration, axis),
-        jerk_peak_rad_s3: single(jerk, axis),
-        effort_max_nm: single(effort, axis),
-    })
+    let first = intent.axes.iter_mut().zip(positions).take(axis_count);
+    for (index, (axis, position)) in first.enumerate() {
+        *axis = AxisRequest {
+            position_rad: f64::from_bits(*position),
+            velocity_end_rad_s: single(velocity_end, index),
+            velocity_peak_rad_s: single(velocity_peak, index),
+            acceleration_peak_rad_s2: single(acceleration, index),
+            jerk_peak_rad_s3: single(jerk, index),
+            effort_max_nm: single(effort, index),
+        };
+    }
+    intent
 }
 
 /// The number of this axis, two a word.

@@ -36,6 +36,11 @@ fn an_intent_is_read_back_with_every_field() {
         let mut words = [0; intent::WORDS];
         intent::put(&sent, &mut words);
         assert_eq!(intent::take(&words), sent);
+        for count in [0, 1, 6, AXES_MAX, usize::MAX] {
+            let mut of_first = sent;
+            of_first.axes.iter_mut().skip(count).for_each(|axis| *axis = AxisRequest::default());
+            assert_eq!(intent::take_first(&words, count), of_first);
+        }
     }
 }
 

@@ -137,7 +137,7 @@ impl Peer {
 
     /// The next intent: whole, and the one that is due.
     fn pop(&mut self) -> bool {
-        let Some(claim) = self.connected.end.pop() else { return false };
+        let Some(claim) = self.connected.end.pop(AXES_MAX) else { return false };
         let intent = intent_of(self.connected.end.generation(), self.expected);
         assert_eq!(claim, Claim { intent, intact: true });
         self.expected += 1;

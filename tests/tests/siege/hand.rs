@@ -185,7 +185,7 @@ impl Pages {
 
     /// The words of the slot of record `index`.
     pub fn slot(&self, index: u64) -> &'static [AtomicU64] {
-        let place = index.wrapping_mul(27) % INTENTS.slots();
+        let place = index.wrapping_mul(91) % INTENTS.slots();
         &self.intent.intents[place as usize * INTENTS.stride()..][..INTENTS.stride()]
     }
 
