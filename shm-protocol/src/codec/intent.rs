@@ -88,10 +88,10 @@ pub fn take_first(words: &[u64; WORDS], axis_count: usize) -> Intent {
     let positions = take.block::<AXES_MAX>();
     let [velocity_end, velocity_peak, acceleration, jerk, effort] =
         std::array::from_fn(|_| take.block::<PAIRS>());
-    let first = intent.axes.iter_mut().zip(positions).take(axis_count);
-    for (index, (axis, position)) in first.enumerate() {
+    let first = intent.axes.get_mut(..axis_count.min(AXES_MAX)).unwrap_or_default();
+    for (index, axis) in first.iter_mut().enumerate() {
         *axis = AxisRequest {
-            position_rad: f64::from_bits(*position),
+            position_rad: f64::from_bits(positions.get(index).copied().unwrap_or(0)),
             velocity_end_rad_s: single(velocity_end, index),
             velocity_peak_rad_s: single(velocity_peak, index),
             acceleration_peak_rad_s2: single(acceleration, index),
