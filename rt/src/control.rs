@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
 use hal::drive::{DriveCommand, DriveFeedback, DriveGoal};
-use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
 use mechos_kernel::io::{AxisFeedback, AxisState, Goal, OperatorCommand};
 use mechos_kernel::{Config, Inputs, Kernel, Mode, Outputs};
 use mechos_operator::LatencyPath;
@@ -247,7 +246,7 @@ impl ControlThread {
                 halt,
                 halt_ns: self.halt_ns.unwrap_or(0),
                 energised: self.outputs.energised,
-                issued_ns: issued_ns.clone(),
+                issued_ns,
                 commands,
             };
             // A full ring means a bus thread that hangs: the deadline thread sees its tick stand.
@@ -257,25 +256,21 @@ impl ControlThread {
         self.link.answer(&self.outputs);
     }
 
-    /// When the intents that this tick admitted were issued. A time that the gate would not have
-    /// taken belongs to another claim under the same number.
-    fn admitted(&mut self) -> ArrayVec<u64, CLAIMS_PER_TICK_MAX> {
-        let mut issued_ns = ArrayVec::new();
-        for verdict in &self.outputs.verdicts {
-            if !matches!(verdict.kind, VerdictKind::Accepted | VerdictKind::Clamped) {
-                continue;
-            }
-            let age = |t_ns: u64| self.inputs.now_ns.saturating_sub(t_ns);
-            let found = self.inputs.claims.iter().map(|claim| &claim.intent).find(|intent| {
-                intent.number == verdict.number
-                    && age(intent.issued_ns) <= self.config.gate.intent_age_max_ns
-            });
-            let Some(intent) = found else { continue };
-            // No more are admitted than are taken.
-            let _ = issued_ns.try_push(intent.issued_ns);
-            self.publisher.timings.sample(LatencyPath::IntentSeen, age(intent.issued_ns));
+    /// When the intent that this tick admitted was issued; none for a stop under any time, which the gate
+    /// takes as well.
+    fn admitted(&mut self) -> Option<u64> {
+        let intent = &self.inputs.claim.as_ref()?.intent;
+        let age_ns = self.inputs.now_ns.saturating_sub(intent.issued_ns);
+        let admitted = self.outputs.verdicts.iter().any(|verdict| {
+            matches!(verdict.kind, VerdictKind::Accepted | VerdictKind::Clamped)
+                && verdict.number == intent.number
+        });
+        if !admitted || age_ns > self.config.gate.intent_age_max_ns {
+            return None;
         }
-        issued_ns
+        let issued_ns = intent.issued_ns;
+        self.publisher.timings.sample(LatencyPath::IntentSeen, age_ns);
+        Some(issued_ns)
     }
 
     fn tick_off(&mut self, tick: &Tick, computed_ns: u64) {

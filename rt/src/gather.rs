@@ -2,8 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
-use mechos_kernel::io::{Health, Interlocks, Link};
+use mechos_kernel::io::{Health, Interlocks, Link, VERDICTS_OF_CLAIM};
 use mechos_kernel::{Inputs, Mode, Outputs};
 use rtrb::{Consumer, Producer};
 use shm_protocol::records::{Cause, Event, EventKind, ModeCode, Telemetry};
@@ -50,7 +49,7 @@ impl LinkDesk {
         }
     }
 
-    /// Fills the tick's view of the planner, and takes its intents while there is room for every
+    /// Fills the tick's view of the planner, and takes its next intent if there is room for every
     /// verdict that they may bring. Real time.
     pub fn gather(
         &mut self,
@@ -60,7 +59,7 @@ impl LinkDesk {
         inputs: &mut Inputs,
         notes: &mut Notes,
     ) {
-        inputs.claims.clear();
+        inputs.claim = None;
         let alive = shared.link_alive.load(Ordering::Acquire);
         if self.end.as_ref().is_some_and(|end| end.generation() != alive) {
             // What it pressed last still counts in this tick; a newcomer is for the next one.
@@ -87,12 +86,8 @@ impl LinkDesk {
             estops: end.estops(),
         };
         inputs.link = self.last;
-        let free = end.verdict_slots_free();
-        while inputs.claims.len() < CLAIMS_PER_TICK_MAX
-            && free >= reserved.saturating_add(2 * (inputs.claims.len() + 1))
-        {
-            let Some(claim) = end.pop(self.axis_count) else { break };
-            inputs.claims.push(claim);
+        if end.verdict_slots_free() >= reserved.saturating_add(VERDICTS_OF_CLAIM) {
+            inputs.claim = end.pop(self.axis_count);
         }
     }
 

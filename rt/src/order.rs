@@ -2,7 +2,6 @@
 
 use arrayvec::ArrayVec;
 use hal::drive::{DriveCommand, DriveFeedback};
-use mechos_kernel::config::CLAIMS_PER_TICK_MAX;
 use shm_protocol::records::AXES_MAX;
 
 /// Orders that may wait; the bus thread takes the newest and forgets the others, so that nothing
@@ -12,7 +11,7 @@ pub const ORDERS_MAX: usize = 8;
 pub const REPORTS_MAX: usize = 64;
 
 /// Intents that the orders which may wait carry the times of.
-pub const ISSUED_MAX: usize = ORDERS_MAX * CLAIMS_PER_TICK_MAX;
+pub const ISSUED_MAX: usize = ORDERS_MAX;
 
 /// One tick's commands for the drives of one bus.
 #[derive(Clone, Debug)]
@@ -31,8 +30,8 @@ pub struct Order {
     pub halt_ns: u64,
     /// Any axis is or may be powered.
     pub energised: bool,
-    /// When the intents that the tick admitted were issued, CLOCK_MONOTONIC ns.
-    pub issued_ns: ArrayVec<u64, CLAIMS_PER_TICK_MAX>,
+    /// When the intent that the tick admitted was issued, CLOCK_MONOTONIC ns.
+    pub issued_ns: Option<u64>,
     /// One command a drive, in the bus' order.
     pub commands: ArrayVec<DriveCommand, AXES_MAX>,
 }

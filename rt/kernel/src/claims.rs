@@ -1,4 +1,4 @@
-//! The planner's intents of this tick, in their order.
+//! The planner's intent of this tick.
 
 use shm_protocol::records::{Cause, Claim, IntentKind};
 
@@ -9,20 +9,19 @@ use crate::ledger::Ending;
 use crate::mode::Event;
 
 impl Kernel {
-    pub(crate) fn take_claims(&mut self, tick: &mut Tick<'_>) {
-        for claim in &tick.inputs.claims {
-            match claim.intent.kind {
-                IntentKind::Stop => {
-                    let (cause, since_ns) = (Cause::PlannerStop, tick.inputs.now_ns);
-                    self.take_stop(tick, claim, Event::Stop { cause, detail: 0, since_ns });
-                }
-                IntentKind::EStop => {
-                    let cause = Cause::PlannerEstop;
-                    self.take_stop(tick, claim, Event::Halt { cause, detail: 0 });
-                }
-                IntentKind::MoveJoints | IntentKind::Hold | IntentKind::Unknown(_) => {
-                    self.take_motion(tick, claim);
-                }
+    pub(crate) fn take_claim(&mut self, tick: &mut Tick<'_>) {
+        let Some(claim) = &tick.inputs.claim else { return };
+        match claim.intent.kind {
+            IntentKind::Stop => {
+                let (cause, since_ns) = (Cause::PlannerStop, tick.inputs.now_ns);
+                self.take_stop(tick, claim, Event::Stop { cause, detail: 0, since_ns });
+            }
+            IntentKind::EStop => {
+                let cause = Cause::PlannerEstop;
+                self.take_stop(tick, claim, Event::Halt { cause, detail: 0 });
+            }
+            IntentKind::MoveJoints | IntentKind::Hold | IntentKind::Unknown(_) => {
+                self.take_motion(tick, claim);
             }
         }
     }

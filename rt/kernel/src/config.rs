@@ -3,9 +3,6 @@
 use arrayvec::ArrayVec;
 use shm_protocol::records::{AXES_MAX, Rule};
 
-/// Intents that one tick takes from the ring at the most.
-pub const CLAIMS_PER_TICK_MAX: usize = 4;
-
 /// What a fault does (IEC 60204-1 categories). Ordered: a later one may replace an earlier one,
 /// never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -87,13 +87,13 @@ impl Machine {
         }
     }
 
-    /// One tick; edges and claims of this tick are used up.
+    /// One tick; its edge and its claim are used up.
     pub fn tick(&mut self) -> &Outputs {
         self.inputs.now_ns += self.config.budgets.period_ns;
         self.inputs.tick += 1;
         self.kernel.tick(&self.config, &self.inputs, &mut self.outputs);
         self.inputs.operator = None;
-        self.inputs.claims.clear();
+        self.inputs.claim = None;
         if self.follows {
             for (axis, command) in self.inputs.axes.iter_mut().zip(&self.outputs.axes) {
                 use crate::io::Goal;

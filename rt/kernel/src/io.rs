@@ -4,12 +4,14 @@
 use arrayvec::ArrayVec;
 use shm_protocol::records::{AXES_MAX, Cause, Claim, IntentCounters, Verdict};
 
-use crate::config::{CLAIMS_PER_TICK_MAX, Config};
+use crate::config::Config;
 use crate::mode::Mode;
 
-/// Verdicts that one tick can give: an admission for each claim and a final for each of them and
-/// for the active one.
-pub const VERDICTS_PER_TICK_MAX: usize = 2 * CLAIMS_PER_TICK_MAX + 2;
+/// Verdicts that an intent can bring in the tick that takes it: its admission, and its final.
+pub const VERDICTS_OF_CLAIM: usize = 2;
+/// Verdicts that one tick can give: those of the intent that it takes, and the final of the active one,
+/// once by whoever preempts it and once by a stop.
+pub const VERDICTS_PER_TICK_MAX: usize = VERDICTS_OF_CLAIM + 2;
 
 /// A drive's state as the kernel needs it. Numbers are fixed: telemetry carries them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -218,8 +220,9 @@ pub struct Inputs {
     pub tick: u64,
     /// Feedback, one entry an axis, in the configuration's order.
     pub axes: ArrayVec<AxisFeedback, AXES_MAX>,
-    /// Intents taken from the ring in this tick.
-    pub claims: ArrayVec<Claim, CLAIMS_PER_TICK_MAX>,
+    /// The intent taken from the ring in this tick. One at the most, so that whoever fills the ring
+    /// costs a tick no more than one record, and one plan.
+    pub claim: Option<Claim>,
     /// The planner's side.
     pub link: Link,
     /// At most one operator's edge a tick.
@@ -253,8 +256,8 @@ pub struct Outputs {
     pub clear_latches: bool,
     /// Any axis is or may be powered: the other stop paths must watch.
     pub energised: bool,
-    /// Free verdict slots that the ring must have for every further claim taken next tick:
-    /// take `n` claims only while `free >= verdicts_reserved + 2 n`.
+    /// Verdict slots that are spoken for: take an intent next tick only while the ring has
+    /// [`VERDICTS_OF_CLAIM`] more.
     pub verdicts_reserved: usize,
     /// The daemon may leave: a shutdown was asked and nothing is powered.
     pub may_exit: bool,

@@ -99,7 +99,7 @@ impl Kernel {
         self.progress(&mut tick);
         self.operate(&mut tick);
         self.expire(&mut tick);
-        self.take_claims(&mut tick);
+        self.take_claim(&mut tick);
         self.follow(&mut tick);
         if self.mode == Mode::Armed {
             self.planner.rely(config, &inputs.link);

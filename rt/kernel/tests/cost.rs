@@ -102,7 +102,7 @@ impl Bench {
             axes_mask,
             axes: [request; AXES_MAX],
         };
-        self.inputs.claims.push(Claim { intent, intact: true });
+        self.inputs.claim = Some(Claim { intent, intact: true });
     }
 
     /// One tick; its duration in us.
@@ -113,7 +113,7 @@ impl Bench {
         self.kernel.tick(&self.config, &self.inputs, &mut self.outputs);
         let spent = begin.elapsed();
         self.inputs.operator = None;
-        self.inputs.claims.clear();
+        self.inputs.claim = None;
         for (axis, command) in self.inputs.axes.iter_mut().zip(&self.outputs.axes) {
             axis.position_rad = command.position_rad;
             axis.velocity_rad_s = command.velocity_rad_s;

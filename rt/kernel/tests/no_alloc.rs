@@ -108,7 +108,7 @@ fn a_tick_allocates_nothing() {
     for tick in 1..6_000_u64 {
         inputs.tick = tick;
         inputs.now_ns = tick * 1_000_000;
-        inputs.claims.clear();
+        inputs.claim = None;
         inputs.operator = match tick {
             10 => Some(OperatorAction::Arm),
             5_000 => Some(OperatorAction::Home),
@@ -132,7 +132,7 @@ fn a_tick_allocates_nothing() {
                 axes_mask: 0b11_1111,
                 axes: [request; AXES_MAX],
             };
-            inputs.claims.push(Claim { intent, intact: true });
+            inputs.claim = Some(Claim { intent, intact: true });
         }
         kernel.tick(&config, &inputs, &mut outputs);
         was_armed |= outputs.mode == Mode::Armed;

@@ -138,10 +138,10 @@ impl BusThread {
     fn newest_order(&mut self) -> Option<Order> {
         let mut newest = None;
         while let Ok(order) = self.ends.orders.pop() {
-            for issued_ns in &order.issued_ns {
-                if self.waiting.try_push(*issued_ns).is_err() {
-                    self.ends.timings.lose(LatencyPath::IntentWire, 1);
-                }
+            if let Some(issued_ns) = order.issued_ns
+                && self.waiting.try_push(issued_ns).is_err()
+            {
+                self.ends.timings.lose(LatencyPath::IntentWire, 1);
             }
             newest = Some(order);
         }

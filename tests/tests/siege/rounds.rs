@@ -1,10 +1,6 @@
 //! The rounds: a siege, then an honest planner; and what must hold all the time.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use mechos_operator::{Command as Ask, IntentSums, Status};
@@ -14,10 +10,11 @@ use mechos_tests::planner::{BASE, Planner, refused};
 use shm_protocol::LINK_SOCKET;
 use shm_protocol::records::{ModeCode, Rule};
 
-use crate::ORDER;
 use crate::attack::Attack;
-use crate::besieger::{Deeds, Order, SAYS};
+use crate::besieger::{Deeds, Order};
+use crate::hostile::Hostile;
 use crate::random::Random;
+use crate::totals::{Totals, since, sum};
 use crate::watch::{Held, Watch};
 
 /// How long one siege lasts, ms.
@@ -45,16 +42,6 @@ const WAY_RAD: f64 = 0.03;
 const PEAK_RAD_S: f32 = 0.4;
 /// Honest moves of a session.
 const MOVES: usize = 2;
-
-/// The sums of a run.
-#[derive(Default)]
-struct Totals {
-    sieges: BTreeMap<Attack, (u64, Deeds)>,
-    rounds: u64,
-    arms: u64,
-    halts: BTreeMap<String, u64>,
-    honest: IntentSums,
-}
 
 /// A machine under siege.
 pub struct Siege {
@@ -360,59 +347,8 @@ impl Siege {
         let mut sim = SimControl::connect(&self.machine.runtime, PATIENCE).expect("the simulator");
         let sim = sim.call(&SimRequest::Status {}).expect("its status").status.unwrap();
         assert_eq!(sim.log_lost, 0, "frames that nobody judged");
-        let (frames, log_bytes) = self.watch.seen();
-        let Totals { sieges, rounds, arms, halts, honest } = &self.totals;
-        eprintln!(
-            "\n{:<16}{:>7}{:>14}{:>11}{:>7}{:>8}{:>9}{:>9}{:>9}",
-            "attack", "sieges", "words", "records", "moves", "presses", "calls", "visits", "away"
-        );
-        for (attack, (count, deeds)) in sieges {
-            let Deeds { words, records, moves, presses, calls, visits, turned_away } = deeds;
-            eprintln!(
-                "{:<16}{count:>7}{words:>14}{records:>11}{moves:>7}{presses:>8}{calls:>9}{visits:>9}\
-                 {turned_away:>9}",
-                format!("{attack:?}")
-            );
-        }
-        eprintln!(
-            "{} s, {rounds} rounds, {arms} times armed, halted by {halts:?}\n\
-             {} ticks, {} skipped; misses {:?}, causes {:?}\n\
-             {frames} frames judged, {} MiB of logs\n\
-             honest planners: {honest:?}",
-            self.begun.elapsed().as_secs(),
-            status.ticks,
-            status.skipped,
-            status.misses,
-            status.miss_causes,
-            log_bytes >> 20,
-        );
+        self.totals.print(self.begun.elapsed().as_secs(), &status, self.watch.seen());
         self.watch.end();
-    }
-}
-
-/// What was added from one look to the next.
-fn since(now: &IntentSums, before: &IntentSums) -> IntentSums {
-    combine(now, before, |now, before| now - before)
-}
-
-fn sum(one: &IntentSums, other: &IntentSums) -> IntentSums {
-    combine(one, other, |one, other| one + other)
-}
-
-fn combine(a: &IntentSums, b: &IntentSums, by: impl Fn(u64, u64) -> u64) -> IntentSums {
-    IntentSums {
-        submitted: by(a.submitted, b.submitted),
-        accepted: by(a.accepted, b.accepted),
-        clamped: by(a.clamped, b.clamped),
-        refused: by(a.refused, b.refused),
-        queued: by(a.queued, b.queued),
-        returned: by(a.returned, b.returned),
-        lost: by(a.lost, b.lost),
-        preempted: by(a.preempted, b.preempted),
-        completed: by(a.completed, b.completed),
-        expired: by(a.expired, b.expired),
-        aborted: by(a.aborted, b.aborted),
-        active: by(a.active, b.active),
     }
 }
 
@@ -424,71 +360,4 @@ fn honest(planner: &mut Planner) {
     planner.carry_out(&intent);
     let wrong = planner.moving(BASE, 9.0);
     refused(&planner.try_out(&wrong), Rule::Position, "past its limit");
-}
-
-/// The hostile process as its parent sees it.
-pub struct Hostile {
-    child: Child,
-    said: Receiver<String>,
-}
-
-impl Hostile {
-    /// Starts it.
-    pub fn start(order: &Order) -> Hostile {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "hostile_process", "--test-threads", "1", "--nocapture"])
-            .env(ORDER, serde_json::to_string(order).unwrap())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, said) = channel();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let word = line.strip_prefix(SAYS).map(str::to_owned);
-                if word.is_some_and(|word| sender.send(word).is_err()) {
-                    break;
-                }
-            }
-        });
-        Hostile { child, said }
-    }
-
-    /// What it says, if anything, within that time; it must not end.
-    fn heard(&self, within: Duration) -> Option<String> {
-        match self.said.recv_timeout(within) {
-            Ok(word) => Some(word),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => panic!("the hostile process found a fault"),
-        }
-    }
-
-    /// Waits for a word.
-    pub fn hear(&self, word: &str) {
-        assert_eq!(self.heard(PATIENCE).as_deref(), Some(word));
-    }
-
-    /// Another attack from now on.
-    pub fn turn_to(&mut self, attack: Attack) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        writeln!(stdin, "{}", serde_json::to_string(&attack).unwrap()).unwrap();
-    }
-
-    /// Killed, or asked to leave.
-    pub fn end(mut self, kill: bool) {
-        match kill {
-            true => self.child.kill().unwrap(),
-            false => drop(self.child.stdin.take()),
-        }
-        let status = self.child.wait().unwrap();
-        assert!(kill || status.success(), "the hostile process found a fault: {status}");
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -31,7 +31,7 @@ fn intent(machine: &Machine, number: u64, mask: u32, position_rad: f64) -> Inten
 }
 
 fn claim(machine: &mut Machine, intent: Intent) {
-    machine.inputs.claims.push(Claim { intent, intact: true });
+    machine.inputs.claim = Some(Claim { intent, intact: true });
 }
 
 fn kinds(verdicts: &[Verdict]) -> Vec<(u64, VerdictKind)> {

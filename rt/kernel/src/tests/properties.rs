@@ -112,7 +112,7 @@ fn spoiled(mut intent: Intent, how: Hostile) -> Claim {
 
 fn perform(machine: &mut Machine, deed: &Deed, number: u64) {
     let good = intent(machine, number, 0b111, 0.4);
-    let mut claimed = |intent, intact| machine.inputs.claims.push(Claim { intent, intact });
+    let mut claimed = |intent, intact| machine.inputs.claim = Some(Claim { intent, intact });
     match *deed {
         Deed::Move { mask, position, end, peak, acceleration, jerk, ms } => {
             let mut to = Intent { axes_mask: mask, ..good };
