@@ -13,8 +13,7 @@ use crate::failure::Failure;
 
 /// Rings of 56 byte payloads: 256 slots of 128 bytes, as the link's verdicts.
 pub const SMALL: Shape = Shape::new(256, slot(ring::HEAD + SMALL_WORDS));
-/// The same with 64 slots, as the link's intents: both directions fit into the nearest cache, which the
-/// 64 KiB of those above do not.
+/// The same with 64 slots, as the link's intents.
 pub const SHORT: Shape = Shape::new(64, SMALL.stride());
 /// Rings of 248 byte payloads: 64 slots of 256 bytes.
 pub const LARGE: Shape = Shape::new(64, slot(ring::HEAD + LARGE_WORDS));

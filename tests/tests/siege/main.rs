@@ -10,6 +10,8 @@
 //! milliseconds, so that no deadline passes for its sake: whatever halts the machine here beside what
 //! the attack may rightly halt it by fails the test.
 //!
+//! In the lab, in counted time, a tick is counted under each attack (`count.rs`).
+//!
 //! `MECHOS_SIEGE_S` says how long, `MECHOS_SEED` repeats a run's draws.
 
 // A test's own helpers fail it by panicking.
