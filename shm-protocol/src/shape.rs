@@ -2,10 +2,10 @@
 
 /// From the slot of one record to that of the next, modulo the slots.
 ///
-/// Odd: a permutation of any power of two of them. About 3/8 of 8, 64 and 256, so that three successive
-/// records never follow each other at one distance: a processor that finds such a row fetches the
-/// next slot before it is written, and the sender must take its line back (27 has rows of nine among
-/// 256 slots; they cost half a hand-over, `benches`).
+/// Odd: a permutation of any power of two of them. About 3/8 of 8, 64 and 256, so that never more than
+/// two steps in a row are equally long: a processor that finds such a row fetches the next slot before
+/// it is written, and the sender must take its line back (27 has rows of nine among 256 slots; they
+/// cost half a hand-over, `benches`).
 pub(crate) const STEP: u64 = 91;
 
 /// `slots` (a power of two) slots of `stride` words each, one after the other on the page, used in
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn no_three_successive_records_follow_each_other_at_one_distance() {
+    fn never_more_than_two_steps_in_a_row_are_equally_long() {
         for slots in [8, 64, 256] {
             let shape = Shape::new(slots, 2);
             let place = |index| i64::try_from(shape.place(index)).unwrap();
