@@ -3,11 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 
-use super::area::{Area, LARGE, SHORT, SMALL};
+use super::area::Area;
 use super::cells::{Board, Seqlock, Triple};
-use super::channels::{
-    Bytes, FOUR_LINES, Iceoryx, Intents, LARGE_WORDS, LINE, Raw, Ring, SMALL_WORDS,
-};
+use super::channels::{Bytes, FOUR_LINES, Iceoryx, Intents, LINE, Large, Raw, Short, Small};
 use super::record::Side;
 use crate::failure::Failure;
 
@@ -29,11 +27,11 @@ pub struct Ends<'m> {
     /// R2.
     pub raw: Raw<'m>,
     /// 56 bytes.
-    pub small: Ring<'m, SMALL_WORDS>,
+    pub small: Small<'m>,
     /// 56 bytes in fewer slots.
-    pub short: Ring<'m, SMALL_WORDS>,
+    pub short: Short<'m>,
     /// 248 bytes.
-    pub large: Ring<'m, LARGE_WORDS>,
+    pub large: Large<'m>,
     /// Intents.
     pub intents: Intents<'m>,
     /// 64 bytes.
@@ -78,9 +76,9 @@ impl<'m> Ends<'m> {
         let socket_again = socket.try_clone().map_err(Failure::io("dup"))?;
         Ok(Ends {
             raw: Raw::new(area.raw, side),
-            small: Ring::new(SMALL, area.small, side),
-            short: Ring::new(SHORT, area.short, side),
-            large: Ring::new(LARGE, area.large, side),
+            small: Small::new(area.small, side),
+            short: Short::new(area.short, side),
+            large: Large::new(area.large, side),
             intents: Intents::new(area.intents, side),
             iceoryx_small: Iceoryx::new(run, side)?,
             iceoryx_large: Iceoryx::new(run, side)?,

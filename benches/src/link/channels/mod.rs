@@ -8,7 +8,7 @@ mod ring;
 pub use bytes::Bytes;
 pub use iceoryx::Iceoryx;
 pub use raw::Raw;
-pub use ring::{Intents, Ring};
+pub use ring::{Intents, Large, Short, Small};
 
 /// Words of a payload that fills a line together with its head: 56 bytes.
 pub const SMALL_WORDS: usize = 7;

@@ -7,52 +7,63 @@ use shm_protocol::ring::{Receiver, Sender};
 use shm_protocol::shape::Shape;
 
 use crate::failure::Failure;
-use crate::link::area::{Both, Way};
+use crate::link::area::{Both, LARGE, SHORT, SMALL, Way};
 use crate::link::exchange::Channel;
 use crate::link::record::Side;
+
+use super::{LARGE_WORDS, SMALL_WORDS};
 
 /// The receiver says how far it has come as often while it goes once through the ring (SHM.md).
 const QUARTERS: u64 = 4;
 
-/// One end of two rings.
+/// Payloads of 56 bytes.
+pub type Small<'m> = Ring<'m, { SMALL.slots() }, { SMALL.stride() }, SMALL_WORDS>;
+/// The same in fewer slots.
+pub type Short<'m> = Ring<'m, { SHORT.slots() }, { SHORT.stride() }, SMALL_WORDS>;
+/// Payloads of 248 bytes.
+pub type Large<'m> = Ring<'m, { LARGE.slots() }, { LARGE.stride() }, LARGE_WORDS>;
+
+/// One end of two rings, whose shape is known when they are compiled, as that of every ring of the
+/// link is (`shm_protocol::layout`).
 #[derive(Debug)]
-pub struct Ring<'m, const N: usize> {
-    shape: Shape,
+pub struct Ring<'m, const SLOTS: u64, const STRIDE: usize, const N: usize> {
     out: Way<'m>,
     inward: Way<'m>,
     sender: Sender,
     receiver: Receiver,
 }
 
-impl<'m, const N: usize> Ring<'m, N> {
+impl<'m, const SLOTS: u64, const STRIDE: usize, const N: usize> Ring<'m, SLOTS, STRIDE, N> {
+    const SHAPE: Shape = Shape::new(SLOTS, STRIDE);
+
     /// The end of `side`.
     #[must_use]
-    pub fn new(shape: Shape, both: Both<Way<'m>>, side: Side) -> Self {
+    pub fn new(both: Both<Way<'m>>, side: Side) -> Self {
         let (out, inward) = both.ends(side);
         let (sender, receiver) = (Sender::default(), Receiver::default());
-        Ring { shape, out, inward, sender, receiver }
+        Ring { out, inward, sender, receiver }
     }
 
     #[inline(always)]
     fn put(&mut self, payload: &[u64; N]) -> bool {
-        self.sender.send(self.shape, self.out.words, self.out.read, payload)
+        self.sender.send(Self::SHAPE, self.out.words, self.out.read, payload)
     }
 
     #[inline(always)]
     fn take(&mut self, payload: &mut [u64; N]) -> Result<bool, Failure> {
-        let Some(intact) = self.receiver.receive(self.shape, self.inward.words, payload) else {
+        let Some(intact) = self.receiver.receive(Self::SHAPE, self.inward.words, payload) else {
             return Ok(false);
         };
         let received = self.receiver.received();
         // A power of two, and no division in a hand-over.
-        if received & (self.shape.slots() / QUARTERS - 1) == 0 {
+        if received & (SLOTS / QUARTERS - 1) == 0 {
             self.receiver.publish(self.inward.read);
         }
         if intact { Ok(true) } else { Err(Failure::Wrong { number: received }) }
     }
 }
 
-impl<const N: usize> Channel for Ring<'_, N> {
+impl<const SLOTS: u64, const STRIDE: usize, const N: usize> Channel for Ring<'_, SLOTS, STRIDE, N> {
     type Record = [u64; N];
 
     #[inline(always)]
@@ -68,13 +79,13 @@ impl<const N: usize> Channel for Ring<'_, N> {
 
 /// One end of two rings of intents, as they lie on the link's pages.
 #[derive(Debug)]
-pub struct Intents<'m>(Ring<'m, { intent::WORDS }>);
+pub struct Intents<'m>(Ring<'m, { INTENTS.slots() }, { INTENTS.stride() }, { intent::WORDS }>);
 
 impl<'m> Intents<'m> {
     /// The end of `side`.
     #[must_use]
     pub fn new(both: Both<Way<'m>>, side: Side) -> Self {
-        Intents(Ring::new(INTENTS, both, side))
+        Intents(Ring::new(both, side))
     }
 }
 
